@@ -1,0 +1,118 @@
+"""Where the key may be sent, and with which limits: making the HTTP client of a service.
+
+Sending requests is ``transport``'s business. What is kept here: the key goes to https or to this very
+machine and nowhere else, no redirect is followed (C4: a 307 would send a create twice), loopback is
+never proxied, and no message holds the key or the password of a proxy.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+import httpx
+
+from reconciler import __version__
+from reconciler.model.errors import SettingsError
+
+#: Seconds to reach the service, TLS included.
+CONNECT_TIMEOUT = 10.0
+
+#: Seconds between two signs of life of a service that was reached.
+READ_TIMEOUT = 60.0
+
+_PLACE = "The base URL is the provider's baseUrl in reconciler.yaml, or LLAMA_CLOUD_BASE_URL"
+
+
+def connect(
+    base_url: str,
+    api_key: str,
+    *,
+    parallelism: int = 8,
+    connect_timeout: float = CONNECT_TIMEOUT,
+    read_timeout: float = READ_TIMEOUT,
+) -> httpx.AsyncClient:
+    """A client that sends the key to one service, and only there.
+
+    Proxy and CA settings of the environment are honoured as httpx reads them (``HTTPS_PROXY``,
+    ``NO_PROXY``, ``SSL_CERT_FILE``, …), but not for loopback. Closing the client is the caller's.
+
+    Args:
+        base_url: ``https://HOST`` or, on loopback, ``http://HOST``; a path before the API's is kept.
+        api_key: the key, sent as a bearer token.
+        parallelism: how many connections are held at most.
+        connect_timeout: seconds.
+        read_timeout: seconds without a byte, for reading and for writing alike.
+
+    Raises:
+        SettingsError: the URL or the key cannot be used, or the environment's proxy or CA settings.
+    """
+    url = _base(base_url)
+    timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
+    limits = httpx.Limits(max_connections=parallelism, max_keepalive_connections=parallelism)
+    try:
+        return httpx.AsyncClient(
+            base_url=url,
+            headers={
+                "Authorization": f"Bearer {_bearer(api_key)}",
+                "Accept": "application/json",
+                # The one encoding whose output `transport` can bound while it unpacks.
+                "Accept-Encoding": "gzip",
+                "User-Agent": f"reconciler/{__version__}",
+            },
+            follow_redirects=False,
+            timeout=timeout,
+            limits=limits,
+            trust_env=not _loopback(url.host),
+        )
+    except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+        # Not chained: the message may hold a proxy's URL, and that its password.
+        raise SettingsError(
+            "the proxy or certificate settings of the environment cannot be used",
+            why=type(error).__name__,
+            next="Check HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+        ) from None
+
+
+def _base(base_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, ValueError):
+        # Neither chained nor shown: what is no URL may be a key that was put in its place.
+        raise SettingsError("the base URL of the provider is not a URL", next=_PLACE) from None
+    if url.scheme not in {"https", "http"} or not url.host:
+        raise SettingsError("the base URL of the provider is not an https:// address", next=_PLACE)
+    if url.userinfo or url.query or url.fragment:
+        raise SettingsError(
+            f"the base URL of the provider at {url.host} has a user, a query or a fragment",
+            why="only scheme, host, port and path can be used",
+            next=_PLACE,
+        )
+    if url.scheme == "http" and not _loopback(url.host):
+        raise SettingsError(
+            f"the key is not sent to {url.host} over plain http",
+            why="anyone on the way could read it",
+            next="Use https, or http on loopback only",
+        )
+    return url
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bearer(api_key: str) -> str:
+    # What is no header value would be repeated in the error of the library that writes headers.
+    if not api_key:
+        raise SettingsError("the API key is empty", next="Set LLAMA_CLOUD_API_KEY")
+    if not all("!" <= char <= "~" for char in api_key):
+        raise SettingsError(
+            "the API key has characters that no key has",
+            why="a space, a line break or something outside of ASCII",
+            next="Copy it again",
+        )
+    return api_key

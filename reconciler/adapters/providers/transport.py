@@ -1,0 +1,299 @@
+"""One request, one reply: bounded in time and size, with httpx's errors mapped to the tree.
+
+Nothing is sent twice here (O6: reads are repeated by ``retry``, and a create by nobody), and no reply is
+judged: that is ``refusals``' and ``wire``'s business. Every request of a provider goes through
+`Transport.exchange`, so a limiter that all requests of a run share has its one place there.
+
+What C4 needs to know is decided here: was the request certainly not sent? Of httpx's errors these say so:
+
+- ``ConnectError`` and ``ConnectTimeout``: name look-up, TCP or TLS failed. httpcore raises them from
+  ``connect_tcp`` and ``start_tls`` alone, and has no connection to write to before both succeeded.
+- ``PoolTimeout``: the request never got a connection.
+- ``ProxyError``: the proxy refused the tunnel. Nothing is written into a tunnel that does not stand, and
+  what is sent in the clear goes to loopback, which is never proxied.
+- ``UnsupportedProtocol`` and ``InvalidURL``: there was nothing to connect to.
+
+All others do not. ``WriteError`` and ``WriteTimeout`` come after a connection stood, and the service may
+have enough of the request to carry it out. ``LocalProtocolError`` mostly comes before the first byte, but
+h11 raises it for a body that is too short as well, after the headers have gone. ``ReadError``,
+``ReadTimeout``, ``RemoteProtocolError`` and this file's own deadline say nothing about what the service
+did. Through a proxy, a lost reply to CONNECT looks like a lost reply to the request, and is taken for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+
+import httpx
+
+from reconciler.adapters.providers.wording import one_line
+from reconciler.model.errors import NotSentError, UnavailableError, UnexpectedReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from reconciler.model.ports import Clock
+
+#: Seconds for one request as a whole, so that a reply that drips in forever ends too.
+DEADLINE = 120.0
+
+#: Bytes of a reply, unpacked. A page of 100 batches has some 100 KB.
+LARGEST_REPLY = 32 * 1024 * 1024
+
+#: Bytes that are read of a refusal's text; the rest of it is left unread.
+LARGEST_REFUSAL = 64 * 1024
+
+#: A shorter secret is not looked for in replies: it would be found in innocent words.
+SHORTEST_SECRET = 8
+
+#: Headers that services name a request in, the usual one first.
+_REQUEST_ID = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id", "cf-ray")
+
+_CERTAINLY_NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+_SECONDS = re.compile(r"-?\d{1,9}(\.\d{1,9})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        path: below the base URL, with ids already percent-encoded.
+        query: names and values as they are, not yet encoded.
+        body: JSON, or None.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What was answered, whatever the status.
+
+    Attributes:
+        where: the request, for errors: its method and address without the query.
+        reason: the status in words, as the service or the standard has them.
+        body: unpacked; of a refusal only its beginning.
+        request_id: the service's own name for the request, or "".
+        retry_after: seconds to wait as the service said; None when it did not say, or made no sense.
+        location: where a redirect points, cut short; it is never followed.
+    """
+
+    status: int
+    where: str
+    reason: str = ""
+    body: bytes = field(default=b"", repr=False)
+    request_id: str = ""
+    retry_after: float | None = None
+    location: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the service did what it was asked."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's class of success
+
+
+class Transport:
+    """The way to one service over an `httpx.AsyncClient` that somebody else made and closes.
+
+    Args:
+        client: has the base URL and the credentials.
+        endpoint: how errors name the service.
+        clock: for the service's time.
+        deadline: seconds for one request as a whole.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, *, endpoint: str, clock: Clock, deadline: float = DEADLINE
+    ) -> None:
+        self._client = client
+        self._endpoint = endpoint
+        self._clock = clock
+        self.deadline = deadline
+        self._dated: tuple[datetime, float] | None = None
+        secret = client.headers.get("authorization", "").rpartition(" ")[2]
+        self._secret = secret if len(secret) >= SHORTEST_SECRET else ""
+
+    @property
+    def service_time(self) -> datetime | None:
+        """The last reply's ``Date``, moved on by what this process's monotonic clock has run since."""
+        if self._dated is None:
+            return None
+        date, at = self._dated
+        return date + timedelta(seconds=self._clock.monotonic() - at)
+
+    async def exchange(self, request: Request) -> Reply:
+        """Send once and give what came back; redirects are replies like any other.
+
+        Raises:
+            NotSentError: not a byte of the request left this machine (see above).
+            UnavailableError: it may have, and no whole reply came.
+            UnexpectedReplyError: the reply is larger or packed otherwise than a client can take.
+        """
+        where = f"{request.method} {self._endpoint}{request.path}"
+        try:
+            built = self._client.build_request(
+                request.method,
+                request.path,
+                params=request.query or None,
+                content=request.body,
+                headers={"Content-Type": "application/json"} if request.body is not None else None,
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise NotSentError("the request cannot be written", where=where, why=str(error)) from error
+        try:
+            async with asyncio.timeout(self.deadline):
+                return await self._send(built, where)
+        except _CERTAINLY_NOT_SENT as error:
+            raise NotSentError(
+                "the service cannot be reached", where=where, why=self._said(error)
+            ) from self._cause(error)
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            raise UnavailableError(
+                "the service did not answer", where=where, why=self._said(error)
+            ) from self._cause(error)
+
+    async def _send(self, built: httpx.Request, where: str) -> Reply:
+        response = await self._client.send(built, stream=True, follow_redirects=False)
+        try:
+            self._take_date(response)
+            return Reply(
+                status=response.status_code,
+                where=where,
+                reason=one_line(response.reason_phrase),
+                body=self._without_secret(await _body(response, where)),
+                request_id=self._request_id(response),
+                retry_after=self._retry_after(response),
+                location=one_line(self._redacted(response.headers.get("location", ""))),
+            )
+        finally:
+            await response.aclose()
+
+    def _take_date(self, response: httpx.Response) -> None:
+        date = _http_date(response.headers.get("date", ""))
+        if date is not None:
+            self._dated = (date, self._clock.monotonic())
+
+    def _request_id(self, response: httpx.Response) -> str:
+        names = (response.headers.get(name, "") for name in _REQUEST_ID)
+        return one_line(self._redacted(next(filter(None, names), "")), 100)
+
+    def _retry_after(self, response: httpx.Response) -> float | None:
+        text = response.headers.get("retry-after", "").strip()
+        if _SECONDS.fullmatch(text):
+            return max(0.0, float(text))
+        until = _http_date(text)
+        if until is None:
+            return None
+        # By the service's own clock, which this machine's need not agree with.
+        now = _http_date(response.headers.get("date", "")) or self._clock.now()
+        return max(0.0, (until - now).total_seconds())
+
+    def _redacted(self, text: str) -> str:
+        return text.replace(self._secret, "[key]") if self._secret else text
+
+    def _without_secret(self, body: bytes) -> bytes:
+        # A service may repeat the key it was sent ("Invalid API key llx-…"), in any field.
+        return body.replace(self._secret.encode(), b"[key]") if self._secret else body
+
+    def _said(self, error: Exception) -> str:
+        text = one_line(self._redacted(str(error)))
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+    def _cause(self, error: Exception) -> Exception | None:
+        """The error to chain, unless its message repeats the key, as a hostile status line could."""
+        return None if self._secret and self._secret in str(error) else error
+
+
+async def _body(response: httpx.Response, where: str) -> bytes:
+    """The body, unpacked and bounded.
+
+    A refusal's status stands even if its text is lost (C4): of that, what came is taken.
+    """
+    if response.is_success:
+        return await _whole(response, where)
+    body = bytearray()
+    try:
+        async for chunk in _unpacked(response, LARGEST_REFUSAL):
+            body += chunk
+    except (httpx.HTTPError, OSError, zlib.error, _UnknownPackingError):
+        pass
+    return bytes(body[:LARGEST_REFUSAL])
+
+
+async def _whole(response: httpx.Response, where: str) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in _unpacked(response, LARGEST_REPLY):
+            body += chunk
+    except zlib.error as error:
+        why = f"it is no gzip: {one_line(str(error))}"
+        raise UnexpectedReplyError(
+            "the reply cannot be unpacked", where=where, why=why, status=response.status_code
+        ) from error
+    except _UnknownPackingError as error:
+        why = f"it is packed as {one_line(str(error), 40)}, which was not asked for"
+        raise UnexpectedReplyError(
+            "the reply cannot be unpacked", where=where, why=why, status=response.status_code
+        ) from error
+    if len(body) > LARGEST_REPLY:
+        raise UnexpectedReplyError(
+            "the reply is too large",
+            where=where,
+            why=f"more than {LARGEST_REPLY // 1024 // 1024} MiB",
+            status=response.status_code,
+        )
+    return bytes(body)
+
+
+class _UnknownPackingError(Exception):
+    """A Content-Encoding other than gzip."""
+
+
+async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
+    """Chunks of the body, unpacked by hand so that a small one cannot become a huge one.
+
+    Ends as soon as more than ``limit`` bytes were given.
+    """
+    if response.is_stream_consumed:
+        # A transport that is no network, such as a test's, brings the body whole.
+        yield response.content[: limit + 1]
+        return
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip", "x-gzip"}:
+        raise _UnknownPackingError(encoding)
+    unzip = None if encoding == "identity" else zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    given = 0
+    async for packed in response.aiter_raw():
+        left = limit + 1 - given
+        chunk = packed[:left] if unzip is None else unzip.decompress(packed, left)
+        given += len(chunk)
+        yield chunk
+        if given > limit:
+            return
+
+
+def _http_date(text: str) -> datetime | None:
+    """A date as HTTP writes them, in UTC; None for anything else."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    # "-0000" gives a time without a zone, and HTTP knows no zone but GMT.
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

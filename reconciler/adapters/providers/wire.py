@@ -1,0 +1,281 @@
+"""JSON as the service writes it, read into the model's values; whatever does not fit is named by field.
+
+Fields and nulls are those of LlamaCloud's API reference (v2 batches, beta directories and configurations);
+unknown fields are passed over, an unknown status is `Status.OTHER`. Faults are put together while
+unwinding, so that a message reads ``items[3].config.job.type: expected text, got 7``. Nothing is asked
+of the service here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+from reconciler.adapters.providers.wording import one_line
+from reconciler.model.batch import (
+    Batch,
+    Configuration,
+    Directory,
+    DirectoryFile,
+    FileResult,
+    JobType,
+    Key,
+    Status,
+)
+from reconciler.model.errors import UnexpectedReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.adapters.providers.transport import Reply
+
+T = TypeVar("T")
+
+#: Characters of an id or a page token; both travel in URLs.
+LONGEST_ID = 512
+LONGEST_TOKEN = 8192
+
+# RFC 3339: `fromisoformat` alone would take dates without a time and times without an offset.
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+_STATUSES = {status.value: status for status in Status}
+
+
+class _Absent(Enum):
+    """A field that is not there, as opposed to null."""
+
+    ABSENT = "nothing"
+
+
+class MisfitError(ValueError):
+    """A value that the contract does not allow, with the way to it."""
+
+    def __init__(self, why: str, path: str = "") -> None:
+        super().__init__(f"{path}: {why}" if path else why)
+        self.why = why
+        self.path = path
+
+    def within(self, step: str) -> MisfitError:
+        """The same fault, seen from one level further up."""
+        joint = "" if not self.path or self.path.startswith("[") else "."
+        return type(self)(self.why, f"{step}{joint}{self.path}")
+
+
+class UnknownJobError(MisfitError):
+    """A batch of a job type that this version does not know."""
+
+
+def decode(reply: Reply, read: Callable[[object], T]) -> T:
+    """Read a reply's body.
+
+    Raises:
+        UnexpectedReplyError: the body is no JSON, or does not fit; the error says which field.
+    """
+    try:
+        return read(_json(reply.body))
+    except MisfitError as error:
+        raise UnexpectedReplyError(
+            "the reply does not fit the contract",
+            where=reply.where,
+            why=str(error),
+            status=reply.status,
+            request_id=reply.request_id,
+        ) from error
+
+
+def _json(body: bytes) -> object:
+    try:
+        value: object = json.loads(body)
+    except RecursionError as error:
+        raise MisfitError("the JSON is nested too deeply") from error
+    except ValueError as error:
+        shown = one_line(body[:400].decode("utf-8", "replace"), 80)
+        raise MisfitError(
+            f"expected JSON, got {shown!r}" if shown else "expected JSON, got nothing"
+        ) from error
+    return value
+
+
+def page(value: object, item: Callable[[object], T | None]) -> tuple[list[T], str | None]:
+    """A page's items and its next token; items that ``item`` gives None for are left out.
+
+    An empty token ends the listing as an absent one does.
+    """
+    found = _field(value, "items", _list)
+    items: list[T] = []
+    for index, raw in enumerate(found):
+        try:
+            read = item(raw)
+        except MisfitError as error:
+            raise error.within(f"items[{index}]") from error
+        if read is not None:
+            items.append(read)
+    return items, _optional(value, "next_page_token", _token) or None
+
+
+def batch(value: object, endpoint: str) -> Batch:
+    """A batch of the service that keys name by ``endpoint``.
+
+    Raises:
+        UnknownJobError: its job type is none of `JobType`.
+        MisfitError: a field is missing or of another type.
+    """
+    project = _field(value, "project_id", _identifier)
+    directory = _field(value, "source_directory_id", _identifier)
+    job, configuration = _field(value, "config", lambda config: _field(config, "job", _job))
+    return Batch(
+        id=_field(value, "id", _identifier),
+        key=Key(endpoint, project, directory, job, configuration),
+        status=_field(value, "status", _status),
+        created_at=_optional(value, "created_at", _time),
+        updated_at=_optional(value, "updated_at", _time),
+    )
+
+
+def _job(value: object) -> tuple[JobType, str]:
+    return _field(value, "type", _job_type), _field(value, "configuration_id", _identifier)
+
+
+def results(value: object) -> tuple[FileResult, ...] | None:
+    """The ``results`` of a batch, or None while they are null."""
+    found = _optional(value, "results", _list)
+    if found is None:
+        return None
+    read = []
+    for index, raw in enumerate(found):
+        try:
+            read.append(_result(raw))
+        except MisfitError as error:
+            raise error.within(f"results[{index}]") from error
+    return tuple(read)
+
+
+def _result(value: object) -> FileResult:
+    return FileResult(
+        file=_field(value, "source_directory_file_id", _identifier),
+        job=_optional(value, "job_reference", lambda job: _field(job, "id", _identifier)),
+        error=_optional(value, "error_message", _words),
+    )
+
+
+def directory(value: object) -> Directory:
+    """A source directory."""
+    return Directory(
+        id=_field(value, "id", _identifier),
+        name=_field(value, "name", _words),
+        project=_field(value, "project_id", _identifier),
+        deleted_at=_optional(value, "deleted_at", _time),
+        expires_at=_optional(value, "expires_at", _time),
+    )
+
+
+def directory_file(value: object) -> DirectoryFile | None:
+    """A file of a directory, by its id where it has no name; None for a deleted one."""
+    identifier = _field(value, "id", _identifier)
+    if _optional(value, "deleted_at", _time) is not None:
+        return None
+    return DirectoryFile(
+        id=identifier,
+        name=_optional(value, "display_name", _words) or identifier,
+        updated_at=_optional(value, "updated_at", _time),
+    )
+
+
+def configuration(value: object) -> Configuration:
+    """A saved product configuration; a null version is ""."""
+    return Configuration(
+        id=_field(value, "id", _identifier),
+        name=_field(value, "name", _words),
+        product=_field(value, "product_type", _words),
+        version=_optional(value, "version", _words) or "",
+        updated_at=_optional(value, "updated_at", _time),
+    )
+
+
+def _field(record: object, name: str, read: Callable[[object], T]) -> T:
+    if not isinstance(record, dict):
+        raise _unfit("an object", record)
+    try:
+        return read(record.get(name, _Absent.ABSENT))
+    except MisfitError as error:
+        raise error.within(name) from error
+
+
+def _optional(record: object, name: str, read: Callable[[object], T]) -> T | None:
+    if isinstance(record, dict) and record.get(name) is None:
+        return None
+    return _field(record, name, read)
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise _unfit("a list", value)
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _unfit("text", value)
+    return value
+
+
+def _words(value: object) -> str:
+    """Text for people. Half a surrogate pair, which JSON can carry and UTF-8 cannot, is replaced."""
+    return _text(value).encode("utf-8", "replace").decode()
+
+
+def _identifier(value: object) -> str:
+    text = _text(value)
+    if not text or len(text) > LONGEST_ID or not text.isprintable():
+        raise _unfit("an id", value)
+    return text
+
+
+def _token(value: object) -> str:
+    text = _text(value)
+    if len(text) > LONGEST_TOKEN or not text.isprintable():
+        raise _unfit("a page token", value)
+    return text
+
+
+def _status(value: object) -> Status:
+    return _STATUSES.get(_text(value), Status.OTHER)
+
+
+def _job_type(value: object) -> JobType:
+    text = _text(value)
+    try:
+        return JobType(text)
+    except ValueError as error:
+        raise UnknownJobError(f"this version does not know the job type {_shown(text)}") from error
+
+
+def _time(value: object) -> datetime:
+    text = _text(value)
+    if _TIME.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise _unfit("an RFC 3339 time", value) from error
+    raise _unfit("an RFC 3339 time", value)
+
+
+def _unfit(wanted: str, value: object) -> MisfitError:
+    return MisfitError(f"expected {wanted}, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    match value:
+        case _Absent():
+            return value.value
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str() if not value:
+            return "empty text"
+        case _:
+            return one_line(json.dumps(value, ensure_ascii=False), 60)

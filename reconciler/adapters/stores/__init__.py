@@ -1,0 +1,1 @@
+"""Stores: where lockfile, journal and lock live together (C1)."""

@@ -1,0 +1,137 @@
+"""The journal's text: one note a line, each behind its checksum; for recovery only (C3, C9).
+
+A run appends; what a crash left torn at the end was never durable, so nothing had been sent for it, and
+it is dropped. A damaged line anywhere else is an error: the journal is the only witness of a lost reply.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reconciler.adapters.stores.text import (
+    Malformed,
+    intent_from_json,
+    intent_to_json,
+    settled_from_json,
+    settled_to_json,
+)
+from reconciler.model.canonical import canonical
+from reconciler.model.errors import StateError
+from reconciler.model.intent import Intent, Settled
+
+if TYPE_CHECKING:
+    from reconciler.model.lock import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A run took the lock. Who it is stands here for those who wait."""
+
+    run: str
+    holder: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A run ended with nothing open; the lockfile then had this digest (C2)."""
+
+    lockfile: str
+
+
+Note = Opened | Closed | Intent | Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A journal as read.
+
+    Attributes:
+        open: intents without an end, oldest first.
+        recovered: entries that were recorded since the journal was last closed, oldest first.
+        closed: the digest in the closing line, if that is the last line.
+        holder: who opened it last, or "".
+        size: how many bytes of it are whole lines.
+    """
+
+    open: tuple[Intent, ...] = ()
+    recovered: tuple[Entry, ...] = ()
+    closed: str | None = None
+    holder: str = ""
+    size: int = 0
+
+
+def write_note(note: Note) -> bytes:
+    """One line."""
+    match note:
+        case Opened(run, holder, at):
+            fields: dict[str, Any] = {"note": "opened", "run": run, "holder": holder, "at": at}
+        case Closed(lockfile):
+            fields = {"note": "closed", "lockfile": lockfile}
+        case Intent():
+            fields = intent_to_json(note)
+        case Settled():
+            fields = settled_to_json(note)
+    text = canonical(fields).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def read_journal(content: bytes, file: str) -> Journal:
+    """Everything that the notes amount to.
+
+    Raises:
+        StateError: a line other than a torn last one is damaged.
+    """
+    open_intents: dict[str, Intent] = {}
+    recovered: list[Entry] = []
+    closed, holder, size = None, "", 0
+    lines = content.split(b"\n")
+    # What follows the last line break is empty, or torn: the sync that it waited for never came back.
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            note = _read_note(line)
+        except (ValueError, RecursionError) as error:
+            raise StateError(
+                f"the journal is damaged: {error}", where=f"{file}:{number}", next=_DAMAGED
+            ) from error
+        size += len(line) + 1
+        closed = None
+        match note:
+            case Opened():
+                holder = f"{note.holder} since {note.at}"
+            case Closed():
+                closed, open_intents, recovered = note.lockfile, {}, []
+            case Intent():
+                open_intents[note.id] = note
+            case Settled():
+                open_intents.pop(note.intent, None)
+                if note.entry is not None:
+                    recovered.append(note.entry)
+    return Journal(tuple(open_intents.values()), tuple(recovered), closed, holder, size)
+
+
+_DAMAGED = (
+    "It is the only witness of creates whose reply was lost: restore it from a backup; or delete it, and the "
+    "next apply is cold: it waits a settle time and looks twice before it creates anything"
+)
+
+
+def _read_note(line: bytes) -> Note:
+    checksum, _, text = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        raise Malformed("the checksum does not fit the line")
+    fields = json.loads(text)
+    match fields.get("note"):
+        case "opened":
+            return Opened(fields["run"], fields["holder"], fields["at"])
+        case "closed":
+            return Closed(fields["lockfile"])
+        case "intent":
+            return intent_from_json(fields)
+        case "settled":
+            return settled_from_json(fields)
+        case other:
+            raise Malformed(f"note {other!r} is not known")

@@ -1,0 +1,146 @@
+"""The lockfile's text: JSON, sorted, one entry a line, so that branches merge and reviews read it (R17).
+
+Here is the whole document; single values are in `text`. Nothing is read from or written to disk here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from reconciler.adapters.stores.text import Malformed, entry_from_json, entry_to_json
+from reconciler.model.batch import Key
+from reconciler.model.canonical import canonical
+from reconciler.model.errors import StateError
+from reconciler.model.lock import Entry, Lock
+
+#: The format that this version writes, and the only one that it reads.
+LOCK_VERSION = 1
+
+_FIELDS = {"lockVersion", "lineage", "serial", "projects", "sets", "heads", "entries"}
+_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
+
+
+def write_lock(lock: Lock) -> str:
+    """The lockfile's text."""
+    lines = [
+        "{",
+        f'"lockVersion": {LOCK_VERSION},',
+        f'"lineage": {_json(lock.lineage)},',
+        f'"serial": {lock.serial},',
+        f'"heads": {_json(sorted(lock.heads))},',
+        '"projects": {',
+        *_members(dict(lock.projects)),
+        "},",
+        '"sets": {',
+        *_members(dict(lock.sets)),
+        "},",
+        '"entries": {',
+        *_members({str(key): entry_to_json(entry) for key, entry in lock.entries.items()}),
+        "}",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def read_lock(text: str, file: str) -> Lock:
+    """The opposite of `write_lock`.
+
+    Raises:
+        StateError: the text is no lockfile, or one of another version; it says where and what helps.
+    """
+    document = _document(text, file)
+    version = document.get("lockVersion")
+    if version != LOCK_VERSION:
+        newer = isinstance(version, int) and version > LOCK_VERSION
+        raise StateError(
+            f"lockVersion {version!r} is not known",
+            where=file,
+            why=f"this version of reconciler reads lockVersion {LOCK_VERSION}",
+            next="Upgrade: pip install --upgrade batch-reconciler" if newer else _RESTORE,
+        )
+    entries: dict[Key, Entry] = {}
+    for name, written in _object(document, "entries", file).items():
+        try:
+            key = Key.parse(name)
+            entries[key] = entry_from_json(key, written)
+        except ValueError as error:
+            raise StateError(
+                f"entry {name}: {error}", where=_line_of(text, name, file), next=_RESTORE
+            ) from error
+    serial, lineage, heads = document.get("serial"), document.get("lineage"), document.get("heads")
+    if not (isinstance(serial, int) and isinstance(lineage, str) and isinstance(heads, list)):
+        raise StateError("serial, lineage or heads is missing or of another type", where=file, next=_RESTORE)
+    return Lock(
+        lineage=lineage,
+        serial=serial,
+        heads=tuple(str(head) for head in heads),
+        projects=_texts(document, "projects", file),
+        sets=_texts(document, "sets", file),
+        entries=entries,
+    )
+
+
+_RESTORE = "Restore it from git, or delete it: the next plan then adopts the batches that exist and creates none of them again"
+
+
+def _document(text: str, file: str) -> dict[str, Any]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(_MARKS):
+            raise StateError(
+                "git's conflict marks are in it",
+                where=f"{file}:{number}",
+                next="Keep the entries of both sides, one a line, and remove the marks; or take one side: "
+                "git checkout --ours (or --theirs)",
+            )
+    try:
+        document = json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise StateError(
+            f"not valid JSON: {error.msg}", where=f"{file}:{error.lineno}:{error.colno}", next=_RESTORE
+        ) from error
+    except (Malformed, RecursionError) as error:
+        raise StateError(f"not a lockfile: {error}", where=file, next=_RESTORE) from error
+    if not isinstance(document, dict) or (unknown := document.keys() - _FIELDS):
+        what = f"unknown field {min(unknown)!r}" if isinstance(document, dict) else "it is not a JSON object"
+        raise StateError(f"not a lockfile: {what}", where=file, next=_RESTORE)
+    return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Python's json would keep the last of two equal names, and an entry would be lost without a word."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise Malformed(f"{twice!r} stands in it twice")
+    return fields
+
+
+def _object(document: dict[str, Any], name: str, file: str) -> dict[str, Any]:
+    value = document.get(name)
+    if not isinstance(value, dict):
+        raise StateError(f"{name} is missing or no object", where=file, next=_RESTORE)
+    return value
+
+
+def _texts(document: dict[str, Any], name: str, file: str) -> dict[str, str]:
+    return {key: str(value) for key, value in _object(document, name, file).items()}
+
+
+def _line_of(text: str, name: str, file: str) -> str:
+    start = _json(name)
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(start):
+            return f"{file}:{number}"
+    return file
+
+
+def _members(fields: dict[str, Any]) -> list[str]:
+    """An object's members, sorted, one a line; the last without a comma."""
+    lines = [f"{_json(name)}: {_json(fields[name])}" for name in sorted(fields)]
+    return [line + "," for line in lines[:-1]] + lines[-1:]
+
+
+def _json(value: object) -> str:
+    return canonical(value)

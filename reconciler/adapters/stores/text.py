@@ -1,0 +1,227 @@
+"""Values of the lockfile and the journal as JSON, and back. No file is touched here.
+
+Reading is strict, field by field, and says what is wrong in which field: these files decide whether money
+is spent. JSON Schemas of both stand in ``schemas/`` for people and editors; going through them for each
+of a hundred thousand entries would take most of a minute, so a test holds this reader and them together.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler.model.batch import Address, Key, Status
+from reconciler.model.intent import Closing, Intent, Settled
+from reconciler.model.lock import Alias, Entry, Evidence, Origin, Recorded
+from reconciler.model.manifest import OnRemove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import Enum
+
+    _Word = TypeVar("_Word", bound=Enum)
+
+_Json = dict[str, Any]
+
+
+class Malformed(ValueError):  # noqa: N818 - it never leaves the stores
+    """A value that this version cannot have written; the message names the field."""
+
+
+def entry_to_json(entry: Entry) -> _Json:
+    """An entry without its key, which is what it is stored under. Defaults are left out."""
+    written: _Json = {
+        "address": str(entry.address),
+        "batches": [_recorded_to_json(item) for item in entry.batches],
+        "current": entry.current,
+    }
+    if entry.directory_name:
+        written["directoryName"] = entry.directory_name
+    if entry.on_remove is not OnRemove.KEEP:
+        written["onRemove"] = entry.on_remove.value
+    return written
+
+
+def entry_from_json(key: Key, written: object) -> Entry:
+    """The opposite of `entry_to_json`.
+
+    Raises:
+        Malformed: a field is missing, of another type, or unknown.
+    """
+    fields = _fields(written, {"address", "batches", "current", "directoryName", "onRemove"})
+    batches = fields.get("batches")
+    if not isinstance(batches, list) or not batches:
+        raise Malformed("batches: expected a list of at least one batch")
+    entry = Entry(
+        key=key,
+        address=_read(Address.parse, fields, "address"),
+        current=_text(fields, "current"),
+        batches=tuple([_recorded_from_json(item) for item in batches]),
+        on_remove=_word(OnRemove, fields, "onRemove", OnRemove.KEEP),
+        directory_name=_text(fields, "directoryName", ""),
+    )
+    if all(item.id != entry.current for item in entry.batches):
+        raise Malformed(f"current: {entry.current} is none of the batches")
+    return entry
+
+
+def intent_to_json(intent: Intent) -> _Json:
+    """An intent as a journal note."""
+    return {
+        "note": "intent",
+        "id": intent.id,
+        "key": str(intent.key),
+        "address": str(intent.address),
+        "known": sorted(intent.known),
+        "evidence": _evidence_to_json(intent.evidence),
+        "at": stamp(intent.at),
+        "run": intent.run,
+        "directoryName": intent.directory_name,
+    }
+
+
+def intent_from_json(fields: _Json) -> Intent:
+    """The opposite of `intent_to_json`."""
+    known = fields.get("known")
+    if not isinstance(known, list):
+        raise Malformed("known: expected a list of ids")
+    return Intent(
+        id=_text(fields, "id"),
+        key=_read(Key.parse, fields, "key"),
+        address=_read(Address.parse, fields, "address"),
+        known=frozenset(known),
+        evidence=_evidence_from_json(fields.get("evidence")),
+        at=_time(fields, "at"),
+        run=_text(fields, "run"),
+        directory_name=_text(fields, "directoryName", ""),
+    )
+
+
+def settled_to_json(settled: Settled) -> _Json:
+    """The end of an intent as a journal note."""
+    written: _Json = {"note": "settled", "intent": settled.intent, "closing": settled.closing.value}
+    if settled.why:
+        written["why"] = settled.why
+    if settled.entry is not None:
+        written["key"] = str(settled.entry.key)
+        written["entry"] = entry_to_json(settled.entry)
+    return written
+
+
+def settled_from_json(fields: _Json) -> Settled:
+    """The opposite of `settled_to_json`."""
+    entry = None
+    if "entry" in fields:
+        entry = entry_from_json(_read(Key.parse, fields, "key"), fields["entry"])
+    closing = _word(Closing, fields, "closing", None)
+    return Settled(_text(fields, "intent"), closing, _text(fields, "why", ""), entry)
+
+
+def stamp(moment: datetime) -> str:
+    """A time as RFC 3339 in UTC, to the microsecond, so that reading it back loses nothing."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _recorded_to_json(item: Recorded) -> _Json:
+    written: _Json = {
+        "id": item.id,
+        "status": item.status.value,
+        "origin": item.origin.value,
+        "recordedAt": stamp(item.recorded_at),
+    }
+    if item.created_at is not None:
+        written["createdAt"] = stamp(item.created_at)
+    if item.updated_at is not None:
+        written["updatedAt"] = stamp(item.updated_at)
+    if item.evidence is not None:
+        written["evidence"] = _evidence_to_json(item.evidence)
+    if item.alias is not None:
+        written["alias"] = {"directory": item.alias.directory, "configuration": item.alias.configuration}
+    return written
+
+
+def _recorded_from_json(written: object) -> Recorded:
+    fields = _fields(
+        written, {"id", "status", "origin", "recordedAt", "createdAt", "updatedAt", "evidence", "alias"}
+    )
+    alias = None
+    if "alias" in fields:
+        named = _fields(fields["alias"], {"directory", "configuration"})
+        alias = Alias(_text(named, "directory"), _text(named, "configuration"))
+    return Recorded(
+        id=_text(fields, "id"),
+        status=_word(Status, fields, "status", None),
+        origin=_word(Origin, fields, "origin", None),
+        recorded_at=_time(fields, "recordedAt"),
+        created_at=_time(fields, "createdAt") if "createdAt" in fields else None,
+        updated_at=_time(fields, "updatedAt") if "updatedAt" in fields else None,
+        evidence=_evidence_from_json(fields["evidence"]) if "evidence" in fields else None,
+        alias=alias,
+    )
+
+
+def _evidence_to_json(evidence: Evidence) -> _Json:
+    written: _Json = {"reason": evidence.reason}
+    if evidence.after is not None:
+        written["after"] = stamp(evidence.after)
+    if evidence.inputs is not None:
+        written["inputs"] = evidence.inputs
+    if evidence.configuration is not None:
+        written["configuration"] = evidence.configuration
+    return written
+
+
+def _evidence_from_json(written: object) -> Evidence:
+    fields = _fields(written, {"reason", "after", "inputs", "configuration"})
+    return Evidence(
+        reason=_text(fields, "reason"),
+        after=_time(fields, "after") if "after" in fields else None,
+        inputs=_text(fields, "inputs") if "inputs" in fields else None,
+        configuration=_text(fields, "configuration") if "configuration" in fields else None,
+    )
+
+
+def _fields(written: object, known: set[str]) -> _Json:
+    if not isinstance(written, dict):
+        raise Malformed(f"expected an object, got {written!r:.60}")
+    if unknown := written.keys() - known:
+        raise Malformed(f"unknown field {min(unknown)!r}")
+    return written
+
+
+def _text(fields: _Json, name: str, default: str | None = None) -> str:
+    value = fields.get(name, default)
+    if not isinstance(value, str):
+        raise Malformed(f"{name}: expected text, got {value!r:.60}")
+    return value
+
+
+_Made = TypeVar("_Made")
+
+
+def _read(parse: Callable[[str], _Made], fields: _Json, name: str) -> _Made:
+    try:
+        return parse(_text(fields, name))
+    except ValueError as error:
+        raise Malformed(f"{name}: {error}") from error
+
+
+def _word(words: type[_Word], fields: _Json, name: str, default: _Word | None) -> _Word:
+    value = fields.get(name, default)
+    try:
+        return words(value)
+    except ValueError:
+        raise Malformed(f"{name}: {value!r:.60} is not known") from None
+
+
+def _time(fields: _Json, name: str) -> datetime:
+    value = _text(fields, name)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise Malformed(f"{name}: {value!r:.60} is not a time") from None
+    if moment.tzinfo is None:
+        raise Malformed(f"{name}: {value!r:.60} has no time zone")
+    # fromisoformat makes a new timezone object for "+00:00" on some versions; one shared UTC keeps
+    # a hundred thousand entries small and quick to compare.
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -1,0 +1,144 @@
+"""``reconciler apply``: ask, unless told not to; let the run go by; say what it came to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler import api
+from reconciler.cli.console import console, say_diagnostics
+from reconciler.cli.exits import Exit, of_apply
+from reconciler.cli.options import planning_options, with_options
+from reconciler.cli.progress import Progress
+from reconciler.engine.stop import Stop
+from reconciler.render.json import applied_document
+from reconciler.render.text import applied_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from reconciler.cli.console import Console
+    from reconciler.model.plan import Plan
+    from reconciler.model.project import Project
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
+    """Read a duration such as ``30s``, ``10m`` or ``1h``."""
+    match = re.fullmatch(r"(\d{1,6})([smh]?)", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no duration such as 30s, 10m or 1h")
+    return float(int(match[1]) * _UNITS[match[2]])
+
+
+@click.command("apply")
+@click.option(
+    "--auto-approve", is_flag=True, allow_from_autoenv=False, help="Do not ask. Without a terminal, a must."
+)
+@click.option(
+    "--confirm",
+    metavar="DIGEST",
+    default="",
+    allow_from_autoenv=False,
+    help="Apply just the plan with this digest, past the project's limits.",
+)
+@click.option(
+    "--lock-timeout",
+    callback=_seconds,
+    default="0s",
+    show_default=True,
+    metavar="DURATION",
+    help="Wait so long for the lock, such as 30s, 10m or 1h.",
+)
+@with_options(*planning_options)
+def apply_command(
+    *,
+    auto_approve: bool,
+    confirm: str,
+    lock_timeout: float,
+    targets: tuple[str, ...],
+    parallelism: int,
+    verbose: bool,
+    output_format: str,
+    no_color: bool,
+) -> int:
+    """Create the batches that are missing, and record what stands.
+
+    Ctrl-C once: nothing new is begun, what is in flight is finished and recorded. Twice: at once.
+    """
+    if not auto_approve and not sys.stdin.isatty():
+        raise click.UsageError("without a terminal to ask on, apply needs --auto-approve")
+    out = console(no_color=no_color, output_format=output_format)
+    project = api.load()
+    say_diagnostics(project.warnings)
+    _say_what_excludes(project, out)
+    declined = False
+
+    def approve(plan: Plan) -> bool:
+        nonlocal declined
+        declined = not auto_approve and not _ask(plan)
+        return not declined
+
+    with _stop_on_signals(out) as stop, Progress(out, verbose=verbose).shown() as progress:
+        applied = api.apply(
+            project,
+            approve=approve,
+            targets=targets,
+            parallelism=parallelism,
+            lock_timeout=lock_timeout,
+            confirm=confirm,
+            listen=progress,
+            stop=stop,
+        )
+    if declined:
+        out.note("Nothing was applied.")
+        return Exit.ERROR
+    if applied.plan.changes or applied.results or applied.batches:
+        out.say(applied_lines(applied))
+    if output_format == "json":
+        out.document(applied_document(applied))
+    return of_apply(applied)
+
+
+def _ask(plan: Plan) -> bool:
+    click.echo(f"\nDigest: {plan.digest}", err=True)
+    answer = click.prompt(
+        "Apply this plan? Only 'yes' is taken for a yes", default="", show_default=False, err=True
+    )
+    return bool(answer == "yes")
+
+
+def _say_what_excludes(project: Project, out: Console) -> None:
+    """C1: a file's lock ends at the machine, and in CI every job has its own."""
+    if os.environ.get("CI") and not project.file.state.exclusive:
+        out.note(
+            "note: the lock of a file store excludes processes of this machine only. If a concurrency group"
+            " keeps other CI jobs out, say so with `state: {exclusive: external}` in reconciler.yaml."
+        )
+
+
+@contextlib.contextmanager
+def _stop_on_signals(out: Console) -> Iterator[Stop]:
+    """C8: the first signal asks to stop, the second stops."""
+    stop = Stop()
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.request(number)
+        out.note("\nStopping: what is in flight is finished and recorded. Once more stops at once.")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,99 @@
+"""The two streams, and how much a person can be shown on them: colour, a moving bar, a log."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.render.harmless import harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model.errors import ReconcilerError
+    from reconciler.model.source import Diagnostic
+
+LOG_LEVELS = ("error", "warning", "info", "debug")
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Standard output for what was asked for, standard error for everything else.
+
+    Attributes:
+        colour: whether marks are coloured.
+        live: whether standard error is a terminal on which lines may move.
+        quiet: whether standard output belongs to a document, so that people's text goes to the other.
+    """
+
+    colour: bool
+    live: bool
+    quiet: bool = False
+
+    def say(self, lines: Iterable[str]) -> None:
+        """People's text: on standard output, unless that belongs to a document."""
+        for line in lines:
+            click.echo(line, err=self.quiet)
+
+    def note(self, line: str) -> None:
+        """Something beside what was asked for."""
+        click.echo(line, err=True)
+
+    def document(self, value: object) -> None:
+        """A JSON document on standard output."""
+        import json
+
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def console(*, no_color: bool, output_format: str) -> Console:
+    """What the streams of this process can show.
+
+    ``NO_COLOR``, ``CI``, ``TERM=dumb`` and a pipe are honoured.
+    """
+    plain = no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    moving = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+    quiet = output_format != "text"
+    stream = sys.stderr if quiet else sys.stdout
+    return Console(colour=stream.isatty() and not plain, live=moving, quiet=quiet)
+
+
+def say_error(error: ReconcilerError) -> None:
+    """An error for a person: what, where, why, and the next command."""
+    from reconciler.model.errors import ManifestError
+
+    if isinstance(error, ManifestError):
+        say_diagnostics(error.diagnostics)
+        return
+    head = f"{error.where}: {error.what}" if error.where else error.what
+    click.echo(f"Error: {harmless(head)}", err=True)
+    if error.why:
+        click.echo(f"  why: {harmless(error.why)}", err=True)
+    if error.next:
+        click.echo(f"  next: {harmless(error.next)}", err=True)
+
+
+def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """Diagnostics, a line each, as editors and CI read them."""
+    for item in diagnostics:
+        click.echo(harmless(str(item)), err=True)
+
+
+def start_log(level: str) -> None:
+    """Have the log on standard error, from this level on. What it quotes of services is made harmless."""
+    import logging
+
+    class Harmless(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return harmless(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Harmless("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log = logging.getLogger("reconciler")
+    log.addHandler(handler)
+    log.setLevel(level.upper())
+    log.propagate = False

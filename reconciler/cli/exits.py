@@ -1,0 +1,73 @@
+"""Exit codes, and what gives which: they are an interface for scripts and CI."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from reconciler.model import errors
+from reconciler.model.batch import Status
+from reconciler.model.plan import ActionKind, ReasonCode
+from reconciler.model.result import Outcome
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
+    from reconciler.model.result import Applied
+
+
+class Exit(IntEnum):
+    """What a process's end means. A signal ends it with 128 and the signal's number."""
+
+    DONE = 0
+    ERROR = 1
+    CHANGES = 2
+    LOCKED = 3
+    STALE = 4
+    UNRESOLVED = 5
+    FAILED = 6
+    LIMIT = 7
+    USAGE = 64
+
+
+def of_error(error: errors.ReconcilerError) -> Exit:
+    """The exit code of an error that ended a command."""
+    match error:
+        case errors.LockHeldError() | errors.LockLostError():
+            return Exit.LOCKED
+        case errors.StalePlanError():
+            return Exit.STALE
+        case errors.LimitError():
+            return Exit.LIMIT
+        case _:
+            return Exit.ERROR
+
+
+def of_plan(plan: Plan, *, detailed: bool) -> Exit:
+    """The exit code of `plan`. ``detailed`` tells changes from none."""
+    unresolved = [action for action in plan.actions if action.kind is ActionKind.UNRESOLVED]
+    if any(action.reason.code is ReasonCode.UNKNOWN for action in unresolved):
+        return Exit.ERROR  # R7: the listing was incomplete
+    if unresolved:
+        return Exit.UNRESOLVED
+    if plan.breaches:
+        return Exit.LIMIT
+    return Exit.CHANGES if detailed and plan.changes else Exit.DONE
+
+
+_FAILED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.BLOCKED, Outcome.NOT_STARTED})
+
+
+def of_apply(applied: Applied) -> int:
+    """The exit code of `apply`: the worst that happened."""
+    outcomes = {result.outcome for result in applied.results}
+    if applied.stopped is not None:
+        return 128 + applied.stopped
+    if applied.findings or Outcome.UNKNOWN in outcomes:
+        return Exit.UNRESOLVED
+    if Outcome.UNSEEN in outcomes:
+        return Exit.ERROR
+    if outcomes & _FAILED or any(
+        batch.status in {Status.FAILED, Status.CANCELLED} for batch in applied.batches
+    ):
+        return Exit.FAILED
+    return Exit.DONE

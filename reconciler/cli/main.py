@@ -1,0 +1,80 @@
+"""The group of commands, and the one place where an exception becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import click
+
+from reconciler import __version__
+from reconciler.cli.apply import apply_command
+from reconciler.cli.console import say_error
+from reconciler.cli.exits import Exit, of_error
+from reconciler.cli.manifests import init_command, schema_command, validate_command
+from reconciler.cli.plan import plan_command
+from reconciler.cli.shell import completion_command
+from reconciler.model.errors import ReconcilerError
+
+
+@click.group(context_settings={"auto_envvar_prefix": "RECONCILER", "help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
+@click.option("--chdir", metavar="DIR", type=click.Path(file_okay=False), help="Work in this folder.")
+def cli(chdir: str | None) -> None:
+    """Plan and apply for batches of document processing.
+
+    `plan` compares what the manifests ask for with the live batches; `apply` creates only the missing ones.
+    """
+    if chdir is not None:
+        try:
+            os.chdir(chdir)
+        except OSError as error:
+            raise click.UsageError(f"--chdir {chdir}: {error.strerror}") from error
+
+
+for _command in (
+    init_command,
+    validate_command,
+    plan_command,
+    apply_command,
+    schema_command,
+    completion_command,
+):
+    cli.add_command(_command)
+
+
+def run_command() -> int:
+    """Run the command line of this process and give its exit code."""
+    try:
+        code = cli.main(prog_name="reconciler", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Aborted.", err=True)
+        return 128 + signal.SIGINT
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except ReconcilerError as error:
+        say_error(error)
+        return of_error(error)
+    except KeyboardInterrupt:
+        click.echo("Stopped at once; the journal covers what was in flight. Run apply again.", err=True)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader has gone. Standard output is closed again when Python ends: let that find a sink.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001 - a traceback is a defect, and this says so
+        return _defect(error)
+    return code if isinstance(code, int) else Exit.DONE
+
+
+def _defect(error: Exception) -> int:
+    import logging
+
+    click.echo(f"Error: a defect in reconciler: {type(error).__name__}: {error}"[:500], err=True)
+    click.echo(
+        "  next: please report it with the command that you ran; --log-level debug shows where", err=True
+    )
+    logging.getLogger("reconciler").debug("the defect", exc_info=error)
+    return Exit.ERROR

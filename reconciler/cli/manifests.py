@@ -1,0 +1,54 @@
+"""``reconciler init``, ``validate`` and ``schema``: everything about the files that people write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reconciler import api
+from reconciler.cli.console import console, say_diagnostics
+from reconciler.cli.exits import Exit
+from reconciler.cli.options import format_option, output_options, with_options
+from reconciler.model.source import Severity
+from reconciler.render.json import diagnostics_document
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=Path())
+def init_command(folder: Path) -> int:
+    """Write a small commented project to begin with. Overwrites nothing."""
+    for name in api.init(folder):
+        click.echo(f"wrote {name}")
+    where = "" if folder == Path() else f" --chdir {folder}"
+    click.echo(f"Next: reconciler{where} plan")
+    return Exit.DONE
+
+
+@click.command("validate")
+@with_options(format_option, *output_options)
+def validate_command(*, output_format: str, no_color: bool) -> int:
+    """Check the project file and all manifests, without asking any service."""
+    out = console(no_color=no_color, output_format=output_format)
+    diagnostics = api.validate()
+    errors = sum(1 for item in diagnostics if item.severity is Severity.ERROR)
+    if output_format == "json":
+        out.document(diagnostics_document(diagnostics))
+        return Exit.ERROR if errors else Exit.DONE
+    say_diagnostics(diagnostics)
+    if errors:
+        out.note(f"{errors} error{'s' if errors > 1 else ''}.")
+        return Exit.ERROR
+    out.say(["Valid."])
+    return Exit.DONE
+
+
+@click.command("schema")
+@click.argument("kind", required=False)
+def schema_command(kind: str | None) -> int:
+    """Print the JSON Schema of KIND, for editors; without KIND, which there are."""
+    if kind is None:
+        click.echo("\n".join(api.schema_names()))
+    else:
+        click.echo(api.schema(kind), nl=False)
+    return Exit.DONE

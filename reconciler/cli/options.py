@@ -1,0 +1,97 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reconciler.api import PARALLELISM
+from reconciler.cli.console import LOG_LEVELS, start_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+
+def _log_level(_: click.Context, __: click.Parameter, level: str | None) -> None:
+    if level is not None:
+        start_log(level)
+
+
+def _complete_target(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Sets, and within a set its directories."""
+    from click.shell_completion import CompletionItem
+
+    from reconciler.api import load
+    from reconciler.model.errors import ReconcilerError
+    from reconciler.model.manifest import ById
+
+    try:
+        sets = load().sets
+    except (ReconcilerError, OSError):
+        return []
+    names = [item.name for item in sets]
+    if "/" in incomplete:
+        names = [
+            f"{item.name}/{there.id}"
+            for item in sets
+            for there in item.directories
+            if isinstance(there, ById)
+        ]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+output_options = (
+    click.option("--no-color", is_flag=True, help="No colour, whatever the terminal can do."),
+    click.option(
+        "--log-level",
+        type=click.Choice(LOG_LEVELS),
+        callback=_log_level,
+        expose_value=False,
+        help="Log to standard error, from this level on. Secrets are left out.",
+    ),
+)
+
+format_option = click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="What standard output gets: text for people, or one JSON document.",
+)
+
+planning_options = (
+    click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="TARGET",
+        shell_complete=_complete_target,
+        help="Only this SET, SET/DIRECTORY_ID or label=value; may be given several times.",
+    ),
+    click.option(
+        "--parallelism",
+        type=click.IntRange(1, 256),
+        default=PARALLELISM,
+        show_default=True,
+        help="How many creates and other requests may be under way at once.",
+    ),
+    click.option("--verbose", "-v", is_flag=True, help="Show also what stays as it is."),
+    format_option,
+    *output_options,
+)
+
+
+def with_options(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Give a command several options, in the order in which its help shows them."""
+
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate

@@ -1,0 +1,278 @@
+"""One key: does a live batch satisfy what is desired, and what follows if none does (R2-R8).
+
+Here is the decision for a single key. What concerns several keys at once (forgetting, limits, selection,
+order) is in `plan`; which keys have to be looked at for it is in `questions`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.model.batch import Batch, Status
+from reconciler.model.lock import Evidence, Origin
+from reconciler.model.manifest import OnCancelled, OnChange
+from reconciler.model.plan import Action, ActionKind, Reason, ReasonCode
+from reconciler.model.snapshot import Facts, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model.desired import DesiredBatch
+    from reconciler.model.lock import Entry, Recorded
+    from reconciler.model.manifest import Rerun
+    from reconciler.model.snapshot import Seen
+
+_STOPPED = frozenset({Status.FAILED, Status.CANCELLED})
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+class Moment(NamedTuple):
+    """The time of a decision, by two clocks.
+
+    Attributes:
+        now: this tool's, against which its own records are held.
+        service: the service's, against which its ``created_at`` is held (R2); ``now`` if it is not known.
+    """
+
+    now: datetime
+    service: datetime
+
+
+def decide(
+    want: DesiredBatch, seen: Seen, entry: Entry | None, facts: Facts | None, moment: Moment
+) -> Action:
+    """What is to be done about one desired batch that has no open intent.
+
+    Args:
+        want: what is desired.
+        seen: the key's live batches, complete, or at least one that satisfies (O1, O2).
+        entry: what the lockfile holds of the key.
+        facts: what was looked up about the directory, if it was.
+        moment: the time.
+    """
+    if isinstance(seen, Unknown):  # R7
+        return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, seen.why, entry=entry)
+    recorded = {item.id: item for item in entry.batches} if entry else {}
+    rerun = want.set.rerun
+    satisfying = [
+        batch
+        for batch in seen
+        if batch.status not in _STOPPED
+        and outdated(batch, recorded.get(batch.id), rerun, facts, moment) is None
+    ]
+    if satisfying:
+        return _satisfied(want, choose(satisfying, entry), entry)
+    return _unsatisfied(want, seen, entry, facts, moment)
+
+
+def choose(satisfying: Iterable[Batch], entry: Entry | None) -> Batch:
+    """Of several batches that satisfy: the recorded one, else the newest, then by id (R2)."""
+    current = entry.current if entry else None
+    return max(satisfying, key=lambda batch: (batch.id == current, *_age_order(batch, None)))
+
+
+def outdated(
+    batch: Batch, recorded: Recorded | None, rerun: Rerun, facts: Facts | None, moment: Moment
+) -> Reason | None:
+    """Why a batch does not count any more, or None while it does (R2).
+
+    A batch that was itself created for a piece of evidence is never outdated by the same piece again (R3):
+    otherwise a service whose clock is behind would be sent one create after another.
+    """
+    evidence = recorded.evidence if recorded else None
+    after = _effective_after(rerun, moment)
+    if after and not _since(after, batch, recorded):
+        return Reason(ReasonCode.STALE_AFTER, f"{batch.id} was created before {_stamp(after)}")
+    if not batch.status.terminal or batch.created_at is None:
+        return None
+    if rerun.max_age is not None:
+        age = moment.service - batch.created_at
+        if recorded and recorded.origin is not Origin.ADOPTED:
+            age = min(age, moment.now - recorded.recorded_at)
+        if age > rerun.max_age:
+            return Reason(ReasonCode.STALE_AGE, f"{batch.id} is {_span(age)} old")
+    if facts is not None:
+        return _changed(batch, evidence, rerun, facts)
+    return None
+
+
+def _changed(batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts) -> Reason | None:
+    """R2's last two: by a digest other than the recorded one, or by times where none is recorded."""
+    if rerun.on_input_change is OnChange.RERUN:
+        if evidence and evidence.inputs:
+            if facts.inputs and facts.inputs != evidence.inputs:
+                return Reason(ReasonCode.INPUT_CHANGED, f"the files are no longer those of {batch.id}")
+        elif _later(facts.newest_file_at, batch.created_at):
+            return Reason(ReasonCode.INPUT_CHANGED, f"a file is newer than {batch.id}")
+    if rerun.on_configuration_change is OnChange.RERUN and facts.configuration is not None:
+        saved = facts.configuration
+        if evidence and evidence.configuration:
+            if saved.version != evidence.configuration:
+                return Reason(
+                    ReasonCode.CONFIGURATION_CHANGED,
+                    f"{saved.id} is no longer the one that {batch.id} ran with",
+                )
+        elif _later(saved.updated_at, batch.created_at):
+            return Reason(ReasonCode.CONFIGURATION_CHANGED, f"{saved.id} is newer than {batch.id}")
+    return None
+
+
+def _satisfied(want: DesiredBatch, batch: Batch, entry: Entry | None) -> Action:
+    """R4, R5 and R11."""
+    if entry is None or entry.current != batch.id:
+        text = f"{batch.id} is {batch.status} and not recorded"
+        return _action(want, ActionKind.ADOPT, ReasonCode.NOT_RECORDED, text, batch=batch, entry=entry)
+    if entry.address != want.address:
+        text = f"{batch.id} was recorded as {entry.address}"
+        return _action(want, ActionKind.MOVE, ReasonCode.NEW_ADDRESS, text, batch=batch, entry=entry)
+    text = f"{batch.id} is {batch.status}"
+    return _action(want, ActionKind.KEEP, ReasonCode.SATISFIED, text, batch=batch, entry=entry)
+
+
+def _unsatisfied(
+    want: DesiredBatch, seen: tuple[Batch, ...], entry: Entry | None, facts: Facts | None, moment: Moment
+) -> Action:
+    """R3 and R6: create with a reason, or say what is against it."""
+    rerun = want.set.rerun
+    recorded = {item.id: item for item in entry.batches} if entry else {}
+    attempts = _attempts(want, seen, entry, moment)
+    if attempts:
+        newest, spent = attempts[-1], len(attempts)
+        if newest.status is Status.CANCELLED and rerun.on_cancelled is OnCancelled.HOLD:
+            text = (
+                f"{newest.id} was cancelled; to run again, raise rerun.after or set rerun.onCancelled: rerun"
+            )
+            return _action(want, ActionKind.BLOCKED, ReasonCode.HELD, text, batch=newest, entry=entry)
+        if spent >= rerun.max_attempts:
+            code = ReasonCode.ATTEMPTS_EXHAUSTED
+            text = (
+                f"{spent} of {rerun.max_attempts} attempts ended badly, the last was {newest.id}"
+                f" ({newest.status}); to go on, raise rerun.after or rerun.onFailed.maxAttempts"
+            )
+            return _action(want, ActionKind.BLOCKED, code, text, batch=newest, entry=entry)
+        failed = newest.status is Status.FAILED
+        code = ReasonCode.FAILED if failed else ReasonCode.CANCELLED
+        ended = "failed" if failed else "was cancelled"
+        text = f"{newest.id} {ended}; attempt {spent + 1} of {rerun.max_attempts}"
+        return _create(want, Reason(code, text), newest, entry, facts)
+    if not seen:
+        return _create(want, Reason(ReasonCode.MISSING, "no such batch exists"), None, entry, facts)
+    newest = max(seen, key=lambda batch: _age_order(batch, recorded.get(batch.id)))
+    reason = outdated(newest, recorded.get(newest.id), rerun, facts, moment)
+    # What neither satisfies nor counts as an attempt is outdated: by R2, or as an attempt before `after`.
+    assert reason is not None
+    return _create(want, reason, newest, entry, facts)
+
+
+def _attempts(
+    want: DesiredBatch, seen: tuple[Batch, ...], entry: Entry | None, moment: Moment
+) -> list[Batch]:
+    """The key's failed and cancelled batches since `after` and its last COMPLETED one, oldest first (R6).
+
+    Batches that are recorded count even where a listing no longer has them: by key, never by address.
+    """
+    recorded = {item.id: item for item in entry.batches} if entry else {}
+    known = {item.id: item.as_batch(want.key) for item in recorded.values()} | {
+        batch.id: batch for batch in seen
+    }
+    after = _effective_after(want.set.rerun, moment)
+    ordered = sorted(known.values(), key=lambda batch: _age_order(batch, recorded.get(batch.id)))
+    attempts: list[Batch] = []
+    for batch in ordered:
+        if batch.status is Status.COMPLETED:
+            attempts.clear()
+        elif batch.status in _STOPPED and (after is None or _since(after, batch, recorded.get(batch.id))):
+            attempts.append(batch)
+    return attempts
+
+
+def _create(
+    want: DesiredBatch, reason: Reason, batch: Batch | None, entry: Entry | None, facts: Facts | None
+) -> Action:
+    """A create, with the evidence that it is made for (R3)."""
+    evidence = Evidence(
+        reason=reason.code,
+        after=want.set.rerun.after,
+        inputs=facts.inputs if facts else None,
+        configuration=facts.configuration.version if facts and facts.configuration else None,
+    )
+    return _action(
+        want,
+        ActionKind.CREATE,
+        reason.code,
+        reason.text,
+        batch=batch,
+        entry=entry,
+        facts=facts,
+        evidence=evidence,
+    )
+
+
+def _action(
+    want: DesiredBatch,
+    kind: ActionKind,
+    code: ReasonCode,
+    text: str,
+    *,
+    batch: Batch | None = None,
+    entry: Entry | None = None,
+    facts: Facts | None = None,
+    evidence: Evidence | None = None,
+) -> Action:
+    name = entry.directory_name if entry else ""
+    if facts is not None and hasattr(facts.directory, "name"):
+        name = facts.directory.name
+    previous = entry.address if entry and kind is ActionKind.MOVE else None
+    return Action(
+        kind=kind,
+        address=want.address,
+        key=want.key,
+        reason=Reason(code, text),
+        batch=batch,
+        previous=previous,
+        directory_name=name,
+        files=facts.files if facts else None,
+        evidence=evidence,
+    )
+
+
+def _effective_after(rerun: Rerun, moment: Moment) -> datetime | None:
+    """`after` outdates nothing until the service's own clock has passed it (R2)."""
+    return rerun.after if rerun.after is not None and rerun.after <= moment.service else None
+
+
+def _since(after: datetime, batch: Batch, recorded: Recorded | None) -> bool:
+    """Whether a batch is from after `after`: by its time, or because it was created for it (R3)."""
+    if batch.created_at is None or batch.created_at >= after:
+        return True
+    evidence = recorded.evidence if recorded else None
+    return evidence is not None and evidence.after is not None and evidence.after >= after
+
+
+def _age_order(batch: Batch, recorded: Recorded | None) -> tuple[datetime, str]:
+    """Oldest first, then by id. A batch without any time counts as the newest: it might be."""
+    return (batch.created_at or (recorded.recorded_at if recorded else _LATEST), batch.id)
+
+
+def _later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+_DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
+
+
+def _span(age: object) -> str:
+    """A time span in its largest fitting unit, for people."""
+    from datetime import timedelta
+
+    assert isinstance(age, timedelta)
+    seconds = int(age.total_seconds())
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,36 @@
+"""R14: what a directory must be before anything is created on it. Looking it up is the engine's work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.model.snapshot import Facts, Missing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reconciler.model.batch import Key
+
+#: A batch takes at most so many files (LlamaCloud's documented limit).
+MOST_FILES = 1000
+
+
+def objection(key: Key, facts: Facts, service_time: datetime) -> str | None:
+    """What speaks against creating on this directory, as a sentence; None when nothing does."""
+    directory = facts.directory
+    if isinstance(directory, Missing):
+        return directory.why
+    if directory.project != key.project:
+        return f"directory {key.directory} belongs to project {directory.project}, not to {key.project}"
+    if directory.deleted_at is not None:
+        return f"directory {key.directory} was deleted on {directory.deleted_at:%Y-%m-%d %H:%M} UTC"
+    if directory.expires_at is not None and directory.expires_at <= service_time:
+        return f"directory {key.directory} expired on {directory.expires_at:%Y-%m-%d %H:%M} UTC"
+    if facts.files == 0:
+        return f"directory {key.directory} holds no files"
+    if facts.files > MOST_FILES:
+        return f"directory {key.directory} holds more than {MOST_FILES:,} files, the most that a batch takes"
+    saved = facts.configuration
+    if saved is not None and saved.product != key.job:
+        return f"configuration {saved.id} is for {saved.product}, not for {key.job}"
+    return None

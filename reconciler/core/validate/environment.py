@@ -1,0 +1,89 @@
+"""Environment variables that the manifests need and that are not set.
+
+Warnings, because ``validate`` runs where secrets are not; who is about to use them makes them errors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from reconciler.model.manifest import BatchSet, InlineWebhook, TrackedBatch
+from reconciler.model.project import (
+    FromEnvironment,
+    LlamaCloudProvider,
+    LocalProvider,
+    ProviderSpec,
+    TalonicProvider,
+)
+from reconciler.model.source import Diagnostic, Path, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from reconciler.model.project import ProjectFile
+
+#: The variables that LlamaCloud's own SDK reads, in its order.
+LLAMACLOUD_KEYS = ("LLAMA_CLOUD_API_KEY", "LLAMA_PARSE_API_KEY")
+TALONIC_KEYS = ("TALONIC_API_KEY",)
+
+
+def unset_variables(
+    project: ProjectFile,
+    sets: Sequence[BatchSet],
+    tracked: Sequence[TrackedBatch],
+    environment: Mapping[str, str],
+) -> tuple[Diagnostic, ...]:
+    """One warning for each variable that a used provider or a webhook needs and that is unset or empty."""
+    used = {item.provider for item in sets} | {item.provider for item in tracked}
+    found: list[Diagnostic] = []
+    for name, provider in sorted(project.providers.items()):
+        variables = _key_variables(provider)
+        if name in used and variables and not any(environment.get(item) for item in variables):
+            path: Path = ("spec", "providers", name, "apiKey", "env")
+            message = f"{_unset(variables)}: provider {name!r} takes its API key from there"
+            found.append(Diagnostic(project.locate(path), message, Severity.WARNING))
+    for item in sets:
+        for path, secret in _secrets(item):
+            if not environment.get(secret.variable):
+                message = (
+                    f"{_unset((secret.variable,))}: a webhook of {item.name!r} takes a secret from there"
+                )
+                found.append(Diagnostic(item.locate(path), message, Severity.WARNING))
+    return tuple(sorted(found))
+
+
+def _unset(variables: tuple[str, ...]) -> str:
+    match variables:
+        case (one,):
+            return f"the environment variable {one} is not set"
+        case _:
+            return f"none of the environment variables {', '.join(variables)} is set"
+
+
+def _key_variables(provider: ProviderSpec) -> tuple[str, ...]:
+    match provider:
+        case LocalProvider():
+            return ()
+        case (
+            LlamaCloudProvider(api_key=FromEnvironment(variable))
+            | TalonicProvider(api_key=FromEnvironment(variable))
+        ):
+            return (variable,)
+        case LlamaCloudProvider():
+            return LLAMACLOUD_KEYS
+        case TalonicProvider():
+            return TALONIC_KEYS
+        case _:
+            assert_never(provider)
+
+
+def _secrets(item: BatchSet) -> Iterator[tuple[Path, FromEnvironment]]:
+    for index, webhook in enumerate(item.webhooks):
+        if not isinstance(webhook, InlineWebhook):
+            continue
+        path = ("spec", "webhooks", index)
+        if webhook.signing_secret is not None:
+            yield (*path, "webhook_signing_secret", "env"), webhook.signing_secret
+        for name, text in webhook.headers.items():
+            if isinstance(text, FromEnvironment):
+                yield (*path, "webhook_headers", name, "env"), text

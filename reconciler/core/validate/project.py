@@ -1,0 +1,124 @@
+"""The project file: exactly one document of kind Project, and the values that it stands for."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from reconciler.core.validate.faults import Fault, placed
+from reconciler.core.validate.formats import base_url, settle_time
+from reconciler.core.validate.kinds import PROJECT, kind_faults
+from reconciler.core.validate.schema import Checker
+from reconciler.model.canonical import digest
+from reconciler.model.project import (
+    DEFAULT_SETTLE,
+    FileState,
+    FromEnvironment,
+    Limits,
+    LlamaCloudProvider,
+    LocalProvider,
+    ProjectFile,
+    ProviderSpec,
+    TalonicProvider,
+)
+from reconciler.model.source import Diagnostic, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.model.source import Document
+
+
+def validate_project(
+    documents: Sequence[Document], schemas: Mapping[str, Mapping[str, Any]], *, file: str
+) -> tuple[ProjectFile | None, tuple[Diagnostic, ...]]:
+    """The project file's value, or what is wrong with it.
+
+    Args:
+        documents: the documents of the project file, of which there should be one.
+        schemas: the JSON Schemas by kind.
+        file: the project file's name, for when it has no document.
+
+    Returns:
+        The value, or None; and diagnostics, sorted. There is a value exactly if there is no error.
+    """
+    diagnostics: list[Diagnostic] = []
+    projects: list[Document] = []
+    for document in documents:
+        faults = kind_faults(document)
+        diagnostics += placed(document, faults)
+        if document.value.get("kind") != PROJECT:
+            if not faults:
+                message = "the project file holds one Project: move this to a file that spec.manifests names"
+                diagnostics += placed(document, [Fault(("kind",), message)])
+        elif projects:
+            message = f"a second Project; the first is at {projects[0].source}"
+            diagnostics += placed(document, [Fault(("kind",), message)])
+        else:
+            projects.append(document)
+            if not faults:
+                diagnostics += placed(document, Checker(schemas[PROJECT]).faults(document.value))
+    if not projects and not diagnostics:
+        message = "the file holds no Project: `reconciler init` writes one to begin with"
+        diagnostics.append(Diagnostic(Source(file), message))
+    if diagnostics:
+        return None, tuple(sorted(diagnostics))
+    return _build(projects[0]), ()
+
+
+def _spec(document: Document) -> Mapping[str, Any]:
+    spec = document.value["spec"]
+    assert isinstance(spec, dict), "the schema was checked"
+    return spec
+
+
+def _build(document: Document) -> ProjectFile:
+    value: Mapping[str, Any] = document.value
+    spec = _spec(document)
+    state, limits = spec.get("state", {}), spec.get("limits", {})
+    return ProjectFile(
+        name=value["metadata"]["name"],
+        source=document.source,
+        manifests=tuple(spec["manifests"]),
+        providers=MappingProxyType({name: _provider(name, item) for name, item in spec["providers"].items()}),
+        state=FileState(path=state.get("path", "reconciler.lock"), exclusive="exclusive" in state),
+        limits=Limits(
+            max_creates=_whole(limits.get("maxCreates")),
+            max_files=_whole(limits.get("maxFiles")),
+            max_cancels=_whole(limits.get("maxCancels")),
+        ),
+        digest=digest(value),
+        locate=document.locate,
+    )
+
+
+def _provider(name: str, spec: Mapping[str, Any]) -> ProviderSpec:
+    match spec["type"]:
+        case "local":
+            return LocalProvider(name=name, root=spec["root"], configurations=spec.get("configurations"))
+        case "llamacloud":
+            return LlamaCloudProvider(
+                name=name,
+                project=spec.get("projectId"),
+                organization=spec.get("organizationId"),
+                base_url=_base_url(spec),
+                api_key=_variable(spec),
+                settle=settle_time(spec["settle"]).total_seconds() if "settle" in spec else DEFAULT_SETTLE,
+            )
+        case "talonic":
+            return TalonicProvider(name=name, base_url=_base_url(spec), api_key=_variable(spec))
+        case other:
+            raise AssertionError(f"the schema allows a provider type {other!r} that is not built here")
+
+
+def _base_url(spec: Mapping[str, Any]) -> str | None:
+    return base_url(spec["baseUrl"]) if "baseUrl" in spec else None
+
+
+def _variable(spec: Mapping[str, Any]) -> FromEnvironment | None:
+    return FromEnvironment(spec["apiKey"]["env"]) if "apiKey" in spec else None
+
+
+def _whole(number: float | None) -> int | None:
+    """JSON Schema counts 50.0 among the integers."""
+    return None if number is None else int(number)

@@ -1,0 +1,198 @@
+"""Apply: the order in which a run under the lock does everything (C1, C2, C7, C8, C10).
+
+    open intents -> plan -> approve -> record -> create -> look again -> wait -> audit, lockfile, journal
+
+Each step has a room of its own; deciding is the core's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from reconciler.core.record import policies, refreshed
+from reconciler.engine.concurrent import each
+from reconciler.engine.create import adopt, create
+from reconciler.engine.propose import propose
+from reconciler.engine.resolve import look_again, resolve_all
+from reconciler.engine.wait import wait_for
+from reconciler.model.errors import LimitError, ServiceError, StateError
+from reconciler.model.events import Planned, Starting, Waiting
+from reconciler.model.plan import ActionKind, ReasonCode
+from reconciler.model.result import Applied, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.core.select import Selection
+    from reconciler.engine.propose import Proposal
+    from reconciler.engine.run import Run
+    from reconciler.model.batch import Batch
+    from reconciler.model.plan import Action, Plan
+    from reconciler.model.project import Limits
+
+
+async def apply(
+    run: Run, *, limits: Limits, selection: Selection, approve: Callable[[Plan], bool], confirmed: str = ""
+) -> Applied:
+    """Make what is live what is desired.
+
+    Args:
+        run: the run, which holds the lock.
+        limits: how much may be done.
+        selection: what the run is about.
+        approve: asked once with the plan, if it would change anything; False ends the run.
+        confirmed: the digest of a plan that may go past the limits (R15).
+
+    Raises:
+        LimitError: the plan goes past a limit; nothing was sent.
+        ServiceError: the service does not accept the key; nothing was created after that was seen.
+        StateError: something could not be written down; nothing was sent without a note of it.
+    """
+    try:
+        still_open = await resolve_all(run, run.session.journal.open)  # C7
+        proposal = await propose(
+            run.eyes,
+            desired=run.desired,
+            lock=run.lock,
+            intents=still_open,
+            limits=limits,
+            selection=selection,
+        )
+        plan = proposal.plan
+        run.plan_digest = plan.digest
+        run.eyes.listen(Planned(plan))
+        if plan.breaches and confirmed != plan.digest:
+            raise _over_limit(plan)
+        batches: tuple[Batch, ...] = ()
+        if not run.stop.requested and (not plan.changes or approve(plan)):
+            await _carry_out(run, proposal, selection)
+            await look_again(run)  # C10
+            batches = await wait_for(run, {action.key for action in plan.actions})
+    finally:
+        _write_down(run)
+    results = tuple(run.results[action.key] for action in plan.actions if action.key in run.results)
+    return Applied(
+        plan=plan,
+        results=results,
+        findings=tuple(run.findings),
+        batches=batches,
+        ended=run.ended,
+        stopped=run.stop.signal,
+    )
+
+
+async def _carry_out(run: Run, proposal: Proposal, selection: Selection) -> None:
+    plan = proposal.plan
+    run.eyes.listen(Starting(sum(1 for action in plan.actions if action.changes)))
+    for key, entry in refreshed(run.lock, proposal.snapshot).items():
+        if run.lock.entries[key] is not entry:
+            run.put(entry)
+    creates: list[Action] = []
+    for action in plan.actions:
+        if action.kind is ActionKind.CREATE:
+            creates.append(action)
+        else:
+            await _record(run, action)
+    _take_over_manifests(run, selection)
+    run.commit()
+    if creates and not run.session.journal.warm:
+        await _cold(run, proposal)
+    failures: list[StateError] = []
+
+    async def carry_out(action: Action) -> None:
+        try:
+            await create(run, action, proposal.facts.get(action.key))
+        except StateError as error:
+            # The others in flight shall come back and be written down, if that is possible at all.
+            run.ended = run.ended or str(error)
+            failures.append(error)
+
+    await each(creates, run.eyes.at_once, carry_out)
+    if failures:
+        raise failures[0]
+
+
+async def _record(run: Run, action: Action) -> None:
+    """Everything that sends no create."""
+    match action.kind:
+        case ActionKind.KEEP:
+            pass
+        case ActionKind.ADOPT:
+            assert action.batch is not None
+            adopt(run, action, action.batch)
+            run.finish(action, Outcome.ADOPTED, batch=action.batch)
+        case ActionKind.MOVE:
+            run.put(replace(run.lock.entries[action.key], address=action.address))
+            run.finish(action, Outcome.MOVED, batch=action.batch)
+        case ActionKind.FORGET:
+            run.drop(action.key)
+            run.finish(action, Outcome.FORGOTTEN, batch=action.batch)
+        case ActionKind.CANCEL:
+            await _cancel(run, action)
+        case ActionKind.BLOCKED:
+            run.finish(action, Outcome.BLOCKED)
+        case ActionKind.UNRESOLVED:
+            unseen = action.reason.code is ReasonCode.UNKNOWN
+            run.finish(action, Outcome.UNSEEN if unseen else Outcome.UNKNOWN)
+        case ActionKind.CREATE:
+            raise AssertionError("creates are carried out by `create`")
+        case unreachable:
+            assert_never(unreachable)
+
+
+async def _cancel(run: Run, action: Action) -> None:
+    """R10: ask for the cancel, then forget. After a failure the next plan says it again."""
+    assert action.batch is not None
+    run.session.confirm()
+    try:
+        batch = await run.provider(action.key).cancel(action.batch.id)
+    except ServiceError as error:
+        run.finish(action, Outcome.FAILED, why=str(error))
+        return
+    run.drop(action.key)
+    run.finish(action, Outcome.CANCEL_ASKED, batch=batch)
+
+
+def _take_over_manifests(run: Run, selection: Selection) -> None:
+    """R10 compares with the sets as last applied: those that this run was about in full."""
+    covered = frozenset(
+        name for name in {*run.desired.sets, *run.lock.sets} if selection.everything or name in selection.sets
+    )
+    sets = {name: text for name, text in run.lock.sets.items() if name not in covered}
+    sets |= {name: text for name, text in run.desired.sets.items() if name in covered}
+    homes = {want.key.endpoint: want.key.project for want in run.desired.batches}
+    for key, entry in policies(run.lock.entries, run.desired, covered).items():
+        if run.lock.entries[key] is not entry:
+            run.put(entry)
+    run.lock = replace(run.lock, sets=sets, projects={**run.lock.projects, **homes})
+
+
+async def _cold(run: Run, proposal: Proposal) -> None:
+    """C2: nobody knows what the last run did, so absence is believed after two looks a settle time apart.
+
+    The observation was the first look, the one before each send is the second.
+    """
+    settle = max(provider.settle for provider in run.eyes.providers.values())
+    left = proposal.observed + settle - run.eyes.clock.monotonic()
+    if left > 0 and not run.over:
+        run.eyes.listen(Waiting("the last run's journal is not here, so absence has to be seen twice", left))
+        await run.stop.pause(run.eyes.clock, left)
+
+
+def _over_limit(plan: Plan) -> LimitError:
+    what = "; ".join(f"{b.limit} is {b.allowed:,} and the plan has {b.planned:,}" for b in plan.breaches)
+    confirm = f"--confirm {plan.digest}"
+    return LimitError(
+        f"the plan goes past a limit: {what}",
+        next=f"Select less with --target, raise the limit, or apply just this plan with {confirm}",
+    )
+
+
+def _write_down(run: Run) -> None:
+    """The end of every run, however it ended: audit log, then lockfile, then journal."""
+    head = run.audit.close()
+    if head:
+        run.lock = replace(run.lock, heads=(head,))
+    run.commit()
+    run.session.close()

@@ -1,0 +1,224 @@
+"""One create: look, intent, send, outcome (C2 to C4, C6, C9). It reads like the protocol.
+
+What a lost reply means is found out in `resolve`; which creates there are, and when, in `apply`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, assert_never
+
+from reconciler.core.match import decide
+from reconciler.core.record import recorded
+from reconciler.engine.listing import FATAL, Pass, look, renamed
+from reconciler.engine.observe import places, recorded_ids
+from reconciler.engine.resolve import Absent, Found, StillOpen, resolve
+from reconciler.engine.run import SecondLook
+from reconciler.model.events import Waiting
+from reconciler.model.intent import Closing, Created, Intent, NotSent, Rejected, Throttled, Unanswered
+from reconciler.model.lock import Origin
+from reconciler.model.plan import ActionKind
+from reconciler.model.result import Outcome
+from reconciler.model.snapshot import Unknown
+
+if TYPE_CHECKING:
+    from reconciler.engine.run import Run
+    from reconciler.model.batch import Batch
+    from reconciler.model.intent import SendOutcome
+    from reconciler.model.plan import Action
+    from reconciler.model.snapshot import Facts
+
+#: A look must be at most so many seconds old when the create is sent (C3).
+FRESH = 10.0
+#: How often a create may be begun: waits for 429 and for a connection are bounded (C6).
+MOST_TRIES = 6
+#: After an unknown outcome that turned out absent, a create is sent again so many times in a run (C5).
+MOST_RESENDS = 1
+
+_LONGEST_BACKOFF = 60.0
+
+
+async def create(run: Run, action: Action, facts: Facts | None) -> None:
+    """Carry out one CREATE, whatever that takes, and say how it ended.
+
+    Raises:
+        LockLostError: the lock is no longer this run's; nothing was sent after that was seen.
+        StateError: a note could not be made durable; nothing was sent without one.
+    """
+    try_ = _Create(run, action, facts)
+    while not run.over:
+        if await try_.once():
+            return
+        if try_.begun == MOST_TRIES:
+            run.finish(action, Outcome.FAILED, why=try_.why)
+            return
+    run.finish(action, Outcome.NOT_STARTED, why=run.ended)
+
+
+class _Create:
+    """What one create has come through so far."""
+
+    def __init__(self, run: Run, action: Action, facts: Facts | None) -> None:
+        self.run = run
+        self.action = action
+        self.facts = facts
+        self.want = run.wanted[action.key]
+        self.provider = run.provider(action.key)
+        self.begun = 0
+        self.resends = 0
+        self.why = "the service is too slow to be looked at and sent to within 10 s"
+
+    async def once(self) -> bool:
+        """Look, note, send. True when the create is over, one way or another."""
+        run = self.run
+        self.begun += 1
+        seen = await self._look()  # C2
+        if seen is None:
+            return True
+        again = self._decide(seen)
+        if again.kind is not ActionKind.CREATE:
+            self._settled_elsewhere(again)
+            return True
+        intent = self._intent(again, seen)
+        await run.notes.write(intent)  # C3
+        if run.eyes.clock.monotonic() - seen.begun > FRESH or run.over:
+            await run.settle(intent, Closing.WITHDRAWN)
+            return False
+        run.session.confirm()  # C1
+        outcome = await self.provider.create(self.want.key, self.want.set.webhooks)  # C4
+        return await self._after(intent, outcome)
+
+    async def _look(self) -> Pass | None:
+        """C2: everything over the directory, by the directory alone; not what the plan was made from."""
+        run, key = self.run, self.want.key
+        try:
+            seen = await look(
+                self.provider, places(key, run.lock), recorded_ids(key, run.lock), run.eyes.clock
+            )
+        except FATAL as error:  # every other create would meet it too, and what is in flight shall finish
+            run.ended = str(error)
+            run.finish(self.action, Outcome.REJECTED, why=str(error), request_id=error.request_id)
+            return None
+        if isinstance(seen, Unknown):
+            run.finish(self.action, Outcome.UNSEEN, why=seen.why)
+            return None
+        return seen
+
+    def _decide(self, seen: Pass) -> Action:
+        """Decide the key again on what was just seen (C2)."""
+        run, key = self.run, self.want.key
+        batches = renamed(seen.batches.values(), run.aliases)
+        of_key = tuple(batch for batch in batches if batch.key == key)
+        return decide(self.want, of_key, run.lock.entries.get(key), self.facts, run.moment(key))
+
+    def _settled_elsewhere(self, again: Action) -> None:
+        """C2: somebody else was quicker, or what they did forbids it now."""
+        run, action = self.run, self.action
+        if again.kind is ActionKind.ADOPT and again.batch is not None:
+            adopt(run, again, again.batch)
+            run.finish(action, Outcome.ADOPTED, why="it appeared since the plan was made", batch=again.batch)
+        elif again.kind is ActionKind.KEEP:
+            run.finish(action, Outcome.KEPT, why="it was recorded since the plan was made", batch=again.batch)
+        else:
+            run.finish(action, Outcome.BLOCKED, why=f"since the plan was made: {again.reason.text}")
+
+    def _intent(self, again: Action, seen: Pass) -> Intent:
+        """What is about to be sent. Whatever else shows up there later may be its doing (C3)."""
+        assert again.evidence is not None
+        return Intent(
+            id=uuid.uuid4().hex,
+            key=again.key,
+            address=again.address,
+            known=frozenset(seen.batches) | self.run.ids_over(again.key.directory),
+            evidence=again.evidence,
+            at=self.run.eyes.clock.now(),
+            run=self.run.id,
+            directory_name=self.action.directory_name,
+        )
+
+    async def _after(self, intent: Intent, outcome: SendOutcome) -> bool:
+        """C4: what each outcome of a send means."""
+        run = self.run
+        match outcome:
+            case Created():
+                await self._keep(intent, outcome)
+                return True
+            case Rejected(status, why, final, request_id):
+                await run.settle(intent, Closing.REJECTED, why)
+                if final:
+                    run.ended = f"the service answered {status}: {why}"
+                run.finish(self.action, Outcome.REJECTED, why=why, request_id=request_id)
+                return True
+            case NotSent(why):
+                await run.settle(intent, Closing.WITHDRAWN, why)
+                await self._wait(why, self._backoff())
+                return False
+            case Throttled(retry_after, why):
+                await run.settle(intent, Closing.WITHDRAWN, why)
+                await self._wait(why, self._backoff() if retry_after is None else retry_after)
+                return False
+            case Unanswered(why):
+                return await self._unanswered(intent, why)
+            case unreachable:
+                assert_never(unreachable)
+
+    async def _keep(self, intent: Intent, created: Created) -> None:
+        """C9: what has come back is recorded at once, under the key that was asked for."""
+        run = self.run
+        entry = recorded(
+            run.lock.entries.get(self.want.key),
+            self.want,
+            created.batch,
+            origin=Origin.CREATED,
+            now=run.eyes.clock.now(),
+            evidence=intent.evidence,
+            directory_name=self.action.directory_name,
+        )
+        await run.settle(intent, Closing.CREATED, entry=entry)
+        run.finish(self.action, Outcome.CREATED, batch=created.batch, request_id=created.request_id)
+
+    async def _unanswered(self, intent: Intent, why: str) -> bool:
+        """C5: find out; and when nothing came of it, send again, once."""
+        run, sent = self.run, self.run.eyes.clock.monotonic()
+        match await resolve(run, intent):
+            case Found(batch):
+                run.second_looks.append(SecondLook(intent.key, intent.known, sent))
+                run.finish(self.action, Outcome.FOUND, why=f"the reply was lost: {why}", batch=batch)
+                return True
+            case StillOpen(because):
+                run.finish(self.action, Outcome.UNKNOWN, why=f"{why}; {because}")
+                return True
+            case Absent():
+                self.why = why
+                if self.resends == MOST_RESENDS:
+                    run.finish(self.action, Outcome.FAILED, why=why)
+                    return True
+                self.resends += 1
+                run.second_looks.append(SecondLook(intent.key, intent.known, sent))
+                return False
+            case unreachable:
+                assert_never(unreachable)
+
+    async def _wait(self, why: str, seconds: float) -> None:
+        self.why = why
+        self.run.eyes.listen(Waiting(f"{self.action.address}: {why}", seconds))
+        await self.run.stop.pause(self.run.eyes.clock, seconds)
+
+    def _backoff(self) -> float:
+        """Full jitter: somewhere between nothing and twice as long as at the try before."""
+        return min(_LONGEST_BACKOFF, 2.0**self.begun) * self.run.random()
+
+
+def adopt(run: Run, action: Action, batch: Batch) -> None:
+    """R4: record, and never post."""
+    want = run.wanted[action.key]
+    run.put(
+        recorded(
+            run.lock.entries.get(want.key),
+            want,
+            batch,
+            origin=Origin.ADOPTED,
+            now=run.eyes.clock.now(),
+            directory_name=action.directory_name,
+        )
+    )

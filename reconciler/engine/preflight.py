@@ -1,0 +1,79 @@
+"""R14's look-ups: what is known about a directory and a configuration before anything is created with them.
+
+What speaks against a create is decided in the core.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.preflight import MOST_FILES
+from reconciler.engine.concurrent import each
+from reconciler.engine.listing import FATAL
+from reconciler.model.canonical import digest
+from reconciler.model.errors import NotFoundError, ServiceError
+from reconciler.model.snapshot import Facts, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from reconciler.engine.observe import Eyes
+    from reconciler.model.batch import Configuration, Key
+    from reconciler.model.ports import Creator
+
+
+async def gather_facts(eyes: Eyes, keys: Iterable[Key]) -> dict[Key, Facts]:
+    """Look up every key's directory, its files and its configuration, each configuration once.
+
+    Raises:
+        ServiceError: the service does not accept the key; any other failure is a fact, and blocks.
+    """
+    wanted = list(keys)
+    configurations: dict[tuple[str, str], Configuration | None] = {}
+
+    async def ask_configuration(item: tuple[str, str]) -> None:
+        endpoint, name = item
+        try:
+            configurations[item] = await eyes.providers[endpoint].configuration(name)
+        except FATAL:
+            raise
+        except ServiceError:
+            # Never a reason to refuse: built-in presets are not listed either. The create itself tells.
+            configurations[item] = None
+
+    await each({(key.endpoint, key.configuration) for key in wanted}, eyes.at_once, ask_configuration)
+    facts: dict[Key, Facts] = {}
+
+    async def ask_directory(key: Key) -> None:
+        configuration = configurations[key.endpoint, key.configuration]
+        facts[key] = await _directory_facts(eyes.providers[key.endpoint], key, configuration)
+
+    await each(wanted, eyes.at_once, ask_directory)
+    return facts
+
+
+async def _directory_facts(provider: Creator, key: Key, configuration: Configuration | None) -> Facts:
+    try:
+        directory = await provider.directory(key.directory)
+        files: list[list[str]] = []
+        newest: datetime | None = None
+        async for file in provider.files(key.directory):
+            files.append([file.id, file.updated_at.isoformat() if file.updated_at else ""])
+            if file.updated_at is not None and (newest is None or file.updated_at > newest):
+                newest = file.updated_at
+            if len(files) > MOST_FILES:
+                break  # more than a batch can take: how many more does not matter
+    except NotFoundError:
+        return Facts(directory=Missing(f"directory {key.directory} does not exist"))
+    except FATAL:
+        raise
+    except ServiceError as error:
+        return Facts(directory=Missing(f"directory {key.directory} could not be looked up: {error}"))
+    return Facts(
+        directory=directory,
+        files=len(files),
+        newest_file_at=newest,
+        inputs=digest(sorted(files)),
+        configuration=configuration,
+    )

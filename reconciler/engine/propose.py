@@ -1,0 +1,96 @@
+"""From what is desired to a plan: observe, decide, look up what the decision needs, decide again.
+
+The deciding is `core.plan.plan` each time; here is only the order in which its arguments are fetched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.core.plan import plan as decide_all
+from reconciler.core.questions import facts_wanted
+from reconciler.engine.observe import look_at, observe
+from reconciler.engine.preflight import gather_facts
+from reconciler.model.plan import ActionKind
+from reconciler.model.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.core.select import Selection
+    from reconciler.engine.observe import Eyes
+    from reconciler.model.batch import Key
+    from reconciler.model.desired import Desired
+    from reconciler.model.intent import Intent
+    from reconciler.model.lock import Lock
+    from reconciler.model.plan import Plan
+    from reconciler.model.project import Limits
+    from reconciler.model.snapshot import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A plan, and what it was decided on.
+
+    Attributes:
+        observed: by the monotonic clock, when the observation began: a cold run counts from here (C2).
+    """
+
+    plan: Plan
+    snapshot: Snapshot
+    facts: Mapping[Key, Facts]
+    observed: float
+
+
+async def propose(
+    eyes: Eyes,
+    *,
+    desired: Desired,
+    lock: Lock,
+    intents: tuple[Intent, ...],
+    limits: Limits,
+    selection: Selection,
+) -> Proposal:
+    """Make the plan.
+
+    Raises:
+        ServiceError: the service does not accept the key.
+    """
+    now = eyes.clock.now()
+    observed = eyes.clock.monotonic()
+    wanted = {want.key: want for want in desired.batches if selection.wants(want)}
+    everything = {want.key for want in desired.batches}
+    removed = [
+        entry
+        for key, entry in lock.entries.items()
+        if key not in everything and selection.covers(entry.address)
+    ]
+    snapshot = await observe(eyes, wanted.values(), removed, lock, now)
+    facts: dict[Key, Facts] = {}
+
+    def decide() -> Plan:
+        return decide_all(
+            desired=desired,
+            snapshot=snapshot,
+            lock=lock,
+            intents=intents,
+            facts=facts,
+            now=now,
+            limits=limits,
+            selection=selection,
+        )
+
+    plan = decide()
+    if keys := facts_wanted(plan, wanted):
+        facts = await gather_facts(eyes, keys)
+        before = {action.key for action in plan.actions if action.kind is ActionKind.CREATE}
+        plan = decide()
+        # A changed input or configuration turns KEEP into CREATE; what had been trusted for the KEEP is
+        # no longer enough, and the key's other batches have to be seen (O3).
+        turned = [a.key for a in plan.actions if a.kind is ActionKind.CREATE and a.key not in before]
+        if turned:
+            seen = await look_at(eyes, turned, lock)
+            snapshot = Snapshot({**snapshot.seen, **seen}, snapshot.clocks)
+            plan = decide()
+    return Proposal(plan, snapshot, facts, observed)

@@ -1,0 +1,204 @@
+"""What became of a create whose reply was lost: look for the settle time, then know (C5, C7, C10).
+
+Looking is all that is done here; nothing is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from reconciler.core.match import choose
+from reconciler.core.record import record_batch
+from reconciler.engine.concurrent import each
+from reconciler.engine.listing import look, renamed
+from reconciler.engine.observe import places
+from reconciler.model.audit import AuditLine
+from reconciler.model.batch import Status
+from reconciler.model.events import Resolving, Waiting, Warned
+from reconciler.model.intent import Closing
+from reconciler.model.lock import Origin
+from reconciler.model.result import Finding
+from reconciler.model.snapshot import Unknown
+
+if TYPE_CHECKING:
+    from reconciler.engine.run import Run, SecondLook
+    from reconciler.model.batch import Batch, Key
+    from reconciler.model.intent import Intent
+    from reconciler.model.lock import Entry
+
+# Looks are bounded (C6): so many within a settle time, and so many that may fail.
+_LOOKS = 6
+_MOST_FAILED_LOOKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The create took effect; this batch stands for the key now."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A settle time has gone by and there is no batch: the intent is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """It could not be found out; the intent stays open."""
+
+    why: str
+
+
+Resolution: TypeAlias = Found | Absent | StillOpen
+
+
+async def resolve_all(run: Run, intents: tuple[Intent, ...]) -> tuple[Intent, ...]:
+    """C7: a run begins by looking for what earlier runs left open. Gives back what is open still."""
+    still_open: list[Intent] = []
+
+    async def one(intent: Intent) -> None:
+        if intent.key.endpoint not in run.eyes.providers:
+            still_open.append(intent)  # its provider is not in the project file any more
+            run.eyes.listen(Warned(f"{intent.address}: no provider leads to {intent.key.endpoint} any more"))
+            return
+        run.eyes.listen(Resolving(intent))
+        resolution = await resolve(run, intent)
+        outcome, batch, why = "absent", "", ""
+        match resolution:
+            case Found(found):
+                outcome, batch = "found", found.id
+            case StillOpen(why):
+                outcome = "unknown"
+                still_open.append(intent)
+            case Absent():
+                pass
+        run.audit.append(
+            AuditLine(
+                time=run.eyes.clock.now(),
+                action="resolve",
+                address=str(intent.address),
+                key=str(intent.key),
+                batch=batch,
+                outcome=outcome,
+                why=f"a create of {intent.at:%Y-%m-%d %H:%M:%S} UTC had no reply"
+                + (f"; {why}" if why else ""),
+            )
+        )
+
+    await each(intents, run.eyes.at_once, one)
+    return tuple(still_open)
+
+
+async def resolve(run: Run, intent: Intent) -> Resolution:
+    """Look by directory until the batch is found or the settle time is over (C5).
+
+    The settle time runs on this process's monotonic clock from its first look: the time of another
+    process, or of the service, proves nothing.
+    """
+    provider, clock = run.provider(intent.key), run.eyes.clock
+    began = clock.monotonic()
+    failed = 0
+    while True:
+        begun = clock.monotonic()
+        seen = await look(provider, places(intent.key, run.lock), (), clock)
+        if isinstance(seen, Unknown):
+            failed += 1
+            if failed >= _MOST_FAILED_LOOKS:
+                return StillOpen(seen.why)
+        else:
+            new = [batch for batch in seen.batches.values() if batch.id not in intent.known]
+            if resolution := await _judge(run, intent, new):
+                return resolution
+            if begun - began >= provider.settle:
+                await run.settle(intent, Closing.ABSENT)
+                return Absent()
+        if run.stop.requested:
+            return StillOpen("the run was stopped while it looked")
+        left = max(0.0, provider.settle - (clock.monotonic() - began))
+        seconds = min(left, provider.settle / _LOOKS) if left else provider.settle / _LOOKS
+        run.eyes.listen(Waiting(f"{intent.address}: looking for the batch of a lost reply", left))
+        await run.stop.pause(clock, seconds)
+
+
+async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | None:
+    """What new batches over the directory say about the intent."""
+    mine = [batch for batch in renamed(new, run.aliases) if batch.key == intent.key]
+    if mine:
+        entry = run.lock.entries.get(intent.key)
+        for batch in mine:
+            entry = _with(run, entry, intent, batch)
+        assert entry is not None
+        chosen = choose([b for b in mine if b.status not in _STOPPED] or mine, None)
+        await run.settle(intent, Closing.FOUND, entry=replace(entry, current=chosen.id))
+        if len(mine) > 1:
+            ids = tuple(sorted(batch.id for batch in mine))
+            run.findings.append(Finding(intent.address, intent.key, ids, ambiguous=False))
+        return Found(chosen)
+    asked_for = {key[2:] for key in (*run.wanted, *run.lock.entries)}
+    strangers = sorted(batch.id for batch in new if batch.key[2:] not in asked_for)
+    if strangers:
+        run.findings.append(Finding(intent.address, intent.key, tuple(strangers), ambiguous=True))
+        return StillOpen(
+            f"{', '.join(strangers)} appeared over the directory with a configuration that nobody asked for:"
+            " it may be this create under another name"
+        )
+    return None
+
+
+_STOPPED = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+def _with(run: Run, entry: Entry | None, intent: Intent, batch: Batch) -> Entry:
+    return record_batch(
+        entry,
+        intent.key,
+        intent.address,
+        batch,
+        origin=Origin.FOUND,
+        now=run.eyes.clock.now(),
+        evidence=intent.evidence,
+        directory_name=intent.directory_name,
+        on_remove_of=run.wanted.get(intent.key),
+    )
+
+
+async def look_again(run: Run) -> None:
+    """C10: a settle time after the last uncertain send, look once more for what came late."""
+    pending = run.second_looks
+    if not pending or run.stop.requested:
+        return
+    clock = run.eyes.clock
+    due = max(item.sent + run.provider(item.key).settle for item in pending)
+    left = due - clock.monotonic()
+    if left > 0:
+        run.eyes.listen(Waiting("looking once more for batches that came late", left))
+        await run.stop.pause(clock, left)
+    await each(pending, run.eyes.at_once, lambda item: _late(run, item))
+
+
+async def _late(run: Run, item: SecondLook) -> None:
+    seen = await look(run.provider(item.key), places(item.key, run.lock), (), run.eyes.clock)
+    if isinstance(seen, Unknown):
+        run.eyes.listen(
+            Warned(f"{item.key.directory}: the last look failed, so it proves nothing: {seen.why}")
+        )
+        return
+    new = [batch for batch in seen.batches.values() if batch.id not in item.known]
+    mine = [batch for batch in renamed(new, run.aliases) if batch.key == item.key]
+    entry = run.lock.entries.get(item.key)
+    if entry is None or len(mine) <= 1:
+        return
+    for batch in mine:
+        entry = _surplus(entry, batch, run, item.key)
+    run.put(entry)
+    run.findings.append(
+        Finding(entry.address, item.key, tuple(sorted(batch.id for batch in mine)), ambiguous=False)
+    )
+
+
+def _surplus(entry: Entry, batch: Batch, run: Run, key: Key) -> Entry:
+    return record_batch(
+        entry, key, entry.address, batch, origin=Origin.FOUND, now=run.eyes.clock.now(), stands=False
+    )

@@ -1,0 +1,174 @@
+"""One run while it holds the lock: what it knows, and how it writes down what it learns (C9).
+
+Every change of an entry goes through here, so that lockfile, journal and audit log cannot disagree about it.
+What happens when is in `apply`, `create` and `resolve`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from reconciler.core.plan import aliases_in
+from reconciler.engine.notes import Notes
+from reconciler.model.audit import AuditLine
+from reconciler.model.events import Done, Failed
+from reconciler.model.intent import Settled
+from reconciler.model.result import Outcome, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.core.match import Moment
+    from reconciler.engine.observe import Eyes
+    from reconciler.engine.stop import Stop
+    from reconciler.model.batch import Batch, Key
+    from reconciler.model.desired import Desired, DesiredBatch
+    from reconciler.model.intent import Closing, Intent
+    from reconciler.model.lock import Entry, Lock
+    from reconciler.model.plan import Action
+    from reconciler.model.ports import AuditLog, Creator, Session
+    from reconciler.model.result import Finding
+
+_WELL = frozenset(
+    {
+        Outcome.CREATED,
+        Outcome.FOUND,
+        Outcome.ADOPTED,
+        Outcome.KEPT,
+        Outcome.MOVED,
+        Outcome.FORGOTTEN,
+        Outcome.CANCEL_ASKED,
+    }
+)
+
+
+@dataclass
+class Run:
+    """The state of one run. The only mutable thing of the engine, and it dies with the run.
+
+    Attributes:
+        id: names the run in journal and audit log.
+        lock: the lockfile as it will be written; its entries are this run's own and grow as it goes.
+        aliases: from the key that the service answered with to the one that was asked for (C9).
+        plan_digest: of what was approved, once it is.
+        ended: why no further create may begin, or "" (C4: 401, 402 and 403 end the run).
+        second_looks: creates after whose unknown outcome a batch was found or sent again (C10).
+    """
+
+    id: str
+    eyes: Eyes
+    session: Session
+    desired: Desired
+    audit: AuditLog
+    stop: Stop
+    random: Callable[[], float]
+    lock: Lock
+    plan_digest: str = ""
+    ended: str = ""
+    results: dict[Key, Result] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    second_looks: list[SecondLook] = field(default_factory=list)
+    notes: Notes = field(init=False)
+    _entries: dict[Key, Entry] = field(init=False)
+    wanted: dict[Key, DesiredBatch] = field(init=False)
+    aliases: dict[Key, Key] = field(init=False)
+    _over: defaultdict[str, set[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.notes = Notes(self.session)
+        self._entries = dict(self.lock.entries)
+        self.lock = replace(self.lock, entries=self._entries)
+        self._over = defaultdict(set)
+        self.aliases = {}
+        for entry in self._entries.values():
+            self._index(entry)
+        self.wanted = {want.key: want for want in self.desired.batches}
+
+    @property
+    def over(self) -> bool:
+        """Whether no further create may begin."""
+        return self.stop.requested or bool(self.ended)
+
+    def provider(self, key: Key) -> Creator:
+        """The service that a key's batches live on."""
+        return self.eyes.providers[key.endpoint]
+
+    def moment(self, key: Key) -> Moment:
+        """Now, by both clocks."""
+        from reconciler.core.match import Moment
+
+        now = self.eyes.clock.now()
+        return Moment(now, self.provider(key).clock or now)
+
+    def ids_over(self, directory: str) -> frozenset[str]:
+        """The ids of all batches that were ever recorded over a directory (C3)."""
+        return frozenset(self._over.get(directory, ()))
+
+    def put(self, entry: Entry) -> None:
+        """Have an entry in the lockfile. It is durable with the next commit, or by a note before that."""
+        self._entries[entry.key] = entry
+        self._index(entry)
+
+    def drop(self, key: Key) -> None:
+        """Have an entry in the lockfile no more (R10)."""
+        del self._entries[key]
+
+    def _index(self, entry: Entry) -> None:
+        self._over[entry.key.directory].update(item.id for item in entry.batches)
+        self.aliases |= aliases_in(entry)
+
+    async def settle(
+        self, intent: Intent, closing: Closing, why: str = "", entry: Entry | None = None
+    ) -> None:
+        """Close an intent durably, with what it left (C9)."""
+        if entry is not None:
+            self.put(entry)
+        await self.notes.write(Settled(intent.id, closing, why, entry))
+
+    def finish(
+        self,
+        action: Action,
+        outcome: Outcome,
+        *,
+        why: str = "",
+        batch: Batch | None = None,
+        request_id: str = "",
+    ) -> None:
+        """Say how an action ended: to the audit log, to whoever listens, and in the run's results."""
+        self.results[action.key] = Result(action, outcome, why, batch)
+        if outcome is Outcome.NOT_STARTED:
+            return
+        shown = batch or action.batch
+        self.audit.append(
+            AuditLine(
+                time=self.eyes.clock.now(),
+                action=action.kind.value,
+                address=str(action.address),
+                key=str(action.key),
+                batch=shown.id if shown else "",
+                outcome=outcome.value,
+                why=f"{action.reason.text}; {why}" if why else action.reason.text,
+                plan=self.plan_digest,
+                request_id=request_id,
+            )
+        )
+        if outcome in _WELL:
+            self.eyes.listen(Done(action, outcome, batch))
+        else:
+            self.eyes.listen(Failed(action, outcome, why))
+
+    def commit(self) -> None:
+        """Write the lockfile."""
+        written = self.session.commit(self.lock)
+        self.lock = replace(written, entries=self._entries)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLook:
+    """What C10 has to look for once more: what may still appear beside the known ids."""
+
+    key: Key
+    known: frozenset[str]
+    sent: float

@@ -1,0 +1,79 @@
+"""Waiting until batches are terminal, gently.
+
+The embedded service works only while somebody is there, so an apply on it stays until its batches have
+ended; a service that works by itself is not waited for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.record import with_status
+from reconciler.engine.concurrent import each
+from reconciler.engine.listing import FATAL
+from reconciler.model.errors import NotFoundError, ServiceError
+from reconciler.model.events import Pending, Progressed, Warned
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from reconciler.engine.run import Run
+    from reconciler.model.batch import Batch, Key
+    from reconciler.model.ports import Creator
+
+# Seconds between two looks at what runs: short at first, since small batches end soon.
+_FIRST, _LONGEST, _GROWTH = 0.05, 2.0, 1.5
+
+
+async def wait_for(run: Run, keys: Collection[Key]) -> tuple[Batch, ...]:
+    """Stay until the run's batches on embedded services are terminal, or until the run is to stop.
+
+    Gives every batch that was waited for, as last seen.
+    """
+    ended: list[Batch] = []
+    for endpoint, provider in run.eyes.providers.items():
+        running = [
+            key
+            for key, entry in run.lock.entries.items()
+            if key.endpoint == endpoint and key in keys and not entry.recorded.status.terminal
+        ]
+        if running and not run.stop.requested:
+            async with provider.working() as embedded:
+                if embedded:
+                    ended += await _until_terminal(run, provider, running)
+    return tuple(ended)
+
+
+async def _until_terminal(run: Run, provider: Creator, keys: list[Key]) -> list[Batch]:
+    seen: dict[Key, Batch] = {}
+    waiting = set(keys)
+    seconds = _FIRST
+
+    async def ask(key: Key) -> None:
+        entry = run.lock.entries[key]
+        try:
+            batch = await provider.get(entry.current)
+        except NotFoundError:
+            run.eyes.listen(Warned(f"{entry.address}: {entry.current} is not known to the service any more"))
+            waiting.discard(key)
+            return
+        except FATAL:
+            raise
+        except ServiceError as error:
+            run.eyes.listen(Warned(f"{entry.address}: {error}"))
+            return
+        before = seen[key].status if key in seen else entry.recorded.status
+        seen[key] = batch
+        if batch.status is not before:
+            run.put(with_status(entry, batch))
+            run.eyes.listen(Progressed(entry.address, batch, before))
+        if batch.status.terminal:
+            waiting.discard(key)
+
+    while waiting and not run.stop.requested:
+        await each(sorted(waiting), run.eyes.at_once, ask)
+        run.eyes.listen(Pending(len(keys) - len(waiting), len(keys)))
+        if waiting:
+            await run.stop.pause(run.eyes.clock, seconds)
+            seconds = min(_LONGEST, seconds * _GROWTH)
+    return [seen[key] for key in sorted(seen)]

@@ -1,0 +1,5 @@
+"""The nouns: frozen values that everything else speaks in, and the ports behind which effects live.
+
+Nothing of ours is imported here, no file is read and nothing is decided. A rule number (R7, C5, O3)
+beside a field says which rule of ``docs/rules.md`` it exists for.
+"""

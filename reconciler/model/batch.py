@@ -1,0 +1,170 @@
+"""What the service talks about: batches, directories, files, configurations, and how they are named.
+
+Facts about fields and statuses are from LlamaCloud's public API reference (v2 batches) and its official
+Python SDK; whatever those leave open is treated as unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class JobType(StrEnum):
+    """The product that a batch runs over each file."""
+
+    PARSE_V2 = "parse_v2"
+    EXTRACT_V2 = "extract_v2"
+
+
+class Address(NamedTuple):
+    """How people name one desired batch: ``SET/DIRECTORY_ID``. Stable when lists are reordered."""
+
+    set: str
+    directory: str
+
+    def __str__(self) -> str:
+        return f"{self.set}/{self.directory}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``SET/DIRECTORY_ID``. A set's name has no slash, so the first one divides.
+
+        Raises:
+            ValueError: there is no slash, or nothing on one side of it.
+        """
+        name, slash, directory = text.partition("/")
+        if not (name and slash and directory):
+            raise ValueError(f"{text!r} is not an address of the form SET/DIRECTORY_ID")
+        return cls(name, directory)
+
+
+# Characters that ids and URLs are made of stay readable in a written key; the rest, spaces first of
+# all, is percent-encoded, so that the five parts can be told apart again whatever they hold.
+_READABLE = "/:@+=,;!$&'()*[]"
+
+
+class Key(NamedTuple):
+    """What makes two batches the same work.
+
+    Attributes:
+        endpoint: the service, as a base URL without a trailing slash, or ``local:ROOT``.
+        project: the project's id.
+        directory: the source directory's id.
+        job: the job type.
+        configuration: the configuration's id.
+    """
+
+    endpoint: str
+    project: str
+    directory: str
+    job: JobType
+    configuration: str
+
+    def __str__(self) -> str:
+        return " ".join(quote(part, safe=_READABLE) for part in self)
+
+    @classmethod
+    def parse(cls, text: str) -> Key:
+        """Read what ``str(key)`` wrote.
+
+        Raises:
+            ValueError: the text does not have five parts, or the job type is not known.
+        """
+        parts = [unquote(part) for part in text.split(" ")]
+        if len(parts) != len(cls._fields):
+            raise ValueError(
+                f"{text!r} is not a key: it has {len(parts)} parts instead of {len(cls._fields)}"
+            )
+        endpoint, project, directory, job, configuration = parts
+        return cls(endpoint, project, directory, JobType(job), configuration)
+
+
+class Status(StrEnum):
+    """A batch's status. ``OTHER`` stands for one that this version does not know: not terminal."""
+
+    PENDING = "PENDING"
+    THROTTLED = "THROTTLED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    OTHER = "OTHER"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a batch with this status has ended and will not change again (O1)."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A live batch, as the service reported it.
+
+    Attributes:
+        id: the service's id.
+        key: the work that it does.
+        status: its status; COMPLETED says that every file was given a job, not that the jobs went well.
+        created_at: when the service made it, by its own clock; the contract allows null.
+        updated_at: when it last changed.
+    """
+
+    id: str
+    key: Key
+    status: Status
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What a batch did with one file of its directory.
+
+    Attributes:
+        file: the directory file's id.
+        job: the id of the job made for it, or None.
+        error: why no job could be made, or None.
+    """
+
+    file: str
+    job: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A source directory. ``deleted_at`` and ``expires_at`` decide whether it may be used (R14)."""
+
+    id: str
+    name: str
+    project: str
+    deleted_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryFile:
+    """A file of a source directory."""
+
+    id: str
+    name: str
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A saved product configuration. Saving one again under its name changes it behind its id."""
+
+    id: str
+    name: str
+    product: str
+    version: str
+    updated_at: datetime | None = None

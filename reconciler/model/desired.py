@@ -1,0 +1,46 @@
+"""What the manifests ask for, one value per batch, after expansion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.batch import Address, Key
+    from reconciler.model.manifest import BatchSet
+    from reconciler.model.source import Source
+
+
+class DesiredBatch(NamedTuple):
+    """One batch that a manifest asks for.
+
+    Attributes:
+        set: the set that asks, with the job's policies.
+        position: which item of the set's list of directories.
+    """
+
+    address: Address
+    key: Key
+    set: BatchSet
+    position: int
+
+    def locate(self) -> Source:
+        """Where the manifest asks for it."""
+        return self.set.locate(("spec", "directories", self.position))
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything that the manifests ask for.
+
+    Attributes:
+        batches: sorted by address; no two share a key (R12).
+        sets: per set, the digest of its text (R10).
+        digest: of all manifests.
+    """
+
+    batches: tuple[DesiredBatch, ...] = ()
+    sets: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""

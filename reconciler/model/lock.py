@@ -1,0 +1,121 @@
+"""What the lockfile holds: per key, the batches that were recorded, and why each was created.
+
+The text form of these values is the stores' business; what they decide is the core's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.model.manifest import OnRemove
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from reconciler.model.batch import Address, Batch, Key, Status
+
+
+class Origin(StrEnum):
+    """How a batch came into the lockfile (C5)."""
+
+    CREATED = "created"  # a reply to our own create named it
+    FOUND = "found"  # seen after a create whose reply was lost: ours as far as anyone can tell
+    ADOPTED = "adopted"  # it was there already
+
+
+class Evidence(NamedTuple):
+    """What a create was made for, so that its reason fires once (R3).
+
+    Attributes:
+        reason: the reason's code.
+        after: the ``rerun.after`` that stood then.
+        inputs: the digest of the directory's files then.
+        configuration: the version of the configuration then.
+    """
+
+    reason: str
+    after: datetime | None = None
+    inputs: str | None = None
+    configuration: str | None = None
+
+
+class Alias(NamedTuple):
+    """Under what a reply named the work, when that was not what had been sent (C9)."""
+
+    directory: str
+    configuration: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One batch of a key, as last seen.
+
+    Attributes:
+        recorded_at: by this tool's clock, when it was written down first.
+        evidence: what it was created for; None when it was adopted.
+        alias: what the service calls the same work, if it renamed it.
+    """
+
+    id: str
+    status: Status
+    origin: Origin
+    recorded_at: datetime
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    evidence: Evidence | None = None
+    alias: Alias | None = None
+
+    def as_batch(self, key: Key) -> Batch:
+        """The batch as it was when it was recorded (O1 trusts that of a terminal one)."""
+        from reconciler.model.batch import Batch
+
+        return Batch(self.id, key, self.status, self.created_at, self.updated_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Everything that is recorded of one key.
+
+    Attributes:
+        address: where it was desired when it was last applied.
+        current: the id of the batch that stands for the key.
+        batches: every batch of the key that was ever recorded, by id (C3, R6).
+        on_remove: the policy as last applied (R10).
+        directory_name: for people; it decides nothing.
+    """
+
+    key: Key
+    address: Address
+    current: str
+    batches: tuple[Recorded, ...]
+    on_remove: OnRemove = OnRemove.KEEP
+    directory_name: str = ""
+
+    @property
+    def recorded(self) -> Recorded:
+        """The batch that stands for the key."""
+        return next(item for item in self.batches if item.id == self.current)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """The lockfile as a value.
+
+    Attributes:
+        lineage: made once, on the first write; "" before it.
+        serial: raised with every change that is more than a refresh of statuses.
+        projects: per endpoint, the project that its key belongs to.
+        sets: per set, the digest of its text as last applied (R10).
+        heads: the newest lines of the audit log that this state knows of.
+        entries: one per key.
+    """
+
+    lineage: str = ""
+    serial: int = 0
+    projects: Mapping[str, str] = field(default_factory=dict)
+    sets: Mapping[str, str] = field(default_factory=dict)
+    heads: tuple[str, ...] = ()
+    entries: Mapping[Key, Entry] = field(default_factory=dict)

@@ -1,0 +1,133 @@
+"""The plan: an immutable value, one action per key, each with one reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.model.canonical import digest
+
+if TYPE_CHECKING:
+    from reconciler.model.batch import Address, Batch, Key
+    from reconciler.model.lock import Evidence
+
+
+class ActionKind(StrEnum):
+    """What is to be done about one key. The rules in ``docs/rules.md`` say when."""
+
+    CREATE = "create"
+    ADOPT = "adopt"
+    KEEP = "keep"
+    MOVE = "move"
+    FORGET = "forget"
+    CANCEL = "cancel"
+    BLOCKED = "blocked"
+    UNRESOLVED = "unresolved"
+
+
+class ReasonCode(StrEnum):
+    """Why. The first seven are R3's reasons for a create; a code is an interface, its text is not."""
+
+    MISSING = "missing"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    STALE_AFTER = "stale-after"
+    STALE_AGE = "stale-age"
+    INPUT_CHANGED = "input-changed"
+    CONFIGURATION_CHANGED = "configuration-changed"
+
+    SATISFIED = "satisfied"
+    NOT_RECORDED = "not-recorded"
+    NEW_ADDRESS = "new-address"
+    NOT_DESIRED = "not-desired"
+
+    ATTEMPTS_EXHAUSTED = "attempts-exhausted"
+    HELD = "held"
+    SAME_WORK = "same-work"
+    PREFLIGHT = "preflight"
+    OPEN_INTENT = "open-intent"
+    UNKNOWN = "unknown"
+
+
+class Reason(NamedTuple):
+    """A code for programs, and a sentence for people."""
+
+    code: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What is to be done about one key.
+
+    Attributes:
+        batch: the live batch that the reason speaks of, if there is one.
+        previous: the address that a MOVE leaves.
+        directory_name: for people, where it is known.
+        files: how many files a create would process, where that was counted.
+        evidence: what a create is made for (R3).
+    """
+
+    kind: ActionKind
+    address: Address
+    key: Key
+    reason: Reason
+    batch: Batch | None = None
+    previous: Address | None = None
+    directory_name: str = ""
+    files: int | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether applying it would do anything."""
+        return self.kind in _CHANGING
+
+
+_CHANGING = frozenset(
+    {ActionKind.CREATE, ActionKind.ADOPT, ActionKind.MOVE, ActionKind.FORGET, ActionKind.CANCEL}
+)
+
+
+class Breach(NamedTuple):
+    """A limit that the plan goes past (R15)."""
+
+    limit: str
+    allowed: int
+    planned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What stands against what is asked for, at one moment.
+
+    Attributes:
+        actions: sorted by address, then by key.
+        not_selected: how many desired batches ``--target`` left out.
+        lineage: of the lockfile that it was made from.
+        state: digest of that lockfile's entries.
+        manifests: digest of the manifests.
+        breaches: limits that it goes past.
+    """
+
+    actions: tuple[Action, ...]
+    not_selected: int = 0
+    lineage: str = ""
+    state: str = ""
+    manifests: str = ""
+    breaches: tuple[Breach, ...] = ()
+
+    def count(self, kind: ActionKind) -> int:
+        """How many actions are of a kind."""
+        return sum(1 for action in self.actions if action.kind is kind)
+
+    @property
+    def changes(self) -> bool:
+        """Whether applying the plan would do anything."""
+        return any(action.changes for action in self.actions)
+
+    @property
+    def digest(self) -> str:
+        """Names exactly what would be done; reasons' texts and what is kept do not count (R15)."""
+        return digest([[a.kind, str(a.address), str(a.key)] for a in self.actions if a.changes])

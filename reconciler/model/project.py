@@ -1,0 +1,130 @@
+"""What ``reconciler.yaml`` says: providers, where state lives, and limits. Read and checked, not yet used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.manifest import BatchSet, TrackedBatch
+    from reconciler.model.source import Diagnostic, Locator, Source
+
+#: The longest that a create may take to take effect and be listed, unless the project file says more.
+DEFAULT_SETTLE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnvironment:
+    """A value that stands in an environment variable, because it is a secret."""
+
+    variable: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalProvider:
+    """The embedded service: each folder under ``root`` is a source directory.
+
+    Attributes:
+        root: the folder, relative to the project file.
+        configurations: the folder of saved configurations, or None.
+    """
+
+    name: str
+    root: str
+    configurations: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaCloudProvider:
+    """A LlamaCloud project.
+
+    Attributes:
+        project: the project's id, or None for the one that the key belongs to.
+        organization: the organisation's id, or None.
+        base_url: the service, or None for what the environment says, else the North American one.
+        api_key: where the key stands, or None for the variables that LlamaCloud's own SDK reads.
+        settle: settle time in seconds.
+    """
+
+    name: str
+    project: str | None = None
+    organization: str | None = None
+    base_url: str | None = None
+    api_key: FromEnvironment | None = None
+    settle: float = DEFAULT_SETTLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalonicProvider:
+    """A Talonic account. Its service forms batches by itself, so they can only be observed (R16)."""
+
+    name: str
+    base_url: str | None = None
+    api_key: FromEnvironment | None = None
+
+
+ProviderSpec: TypeAlias = LocalProvider | LlamaCloudProvider | TalonicProvider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """State in files: lockfile, journal and lock beside each other.
+
+    Attributes:
+        path: the lockfile, relative to the project file.
+        exclusive: True when something outside, such as CI's concurrency group, keeps other machines
+            out (C1): a file's lock only excludes processes of one machine.
+    """
+
+    path: str = "reconciler.lock"
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one plan may do (R15); None does not limit."""
+
+    max_creates: int | None = None
+    max_files: int | None = None
+    max_cancels: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFile:
+    """The project file alone, read and valid: what is needed to find and check the manifests.
+
+    Attributes:
+        manifests: patterns of manifest files, relative to the project file.
+        digest: of the document as parsed; comments and order of keys do not count.
+        locate: finds where the file's parts were written.
+    """
+
+    name: str
+    source: Source
+    manifests: tuple[str, ...]
+    providers: Mapping[str, ProviderSpec]
+    state: FileState
+    limits: Limits
+    digest: str
+    locate: Locator = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project and its manifests, read and valid.
+
+    Attributes:
+        folder: the folder of the project file, absolute; all other paths are relative to it.
+        file: what the project file says.
+        digest: of everything that the manifests say; comments and order of keys do not count.
+        warnings: what did not stop the reading but should be seen.
+    """
+
+    folder: str
+    file: ProjectFile
+    sets: tuple[BatchSet, ...]
+    tracked: tuple[TrackedBatch, ...]
+    digest: str
+    warnings: tuple[Diagnostic, ...] = field(default=())

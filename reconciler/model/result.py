@@ -1,0 +1,74 @@
+"""What an apply came to: one result per action, and what a person has to be told beyond them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from reconciler.model.batch import Address, Batch, Key
+    from reconciler.model.plan import Action, Plan
+
+
+class Outcome(StrEnum):
+    """How an action ended."""
+
+    CREATED = "created"  # a reply named the batch
+    FOUND = "found"  # the reply was lost, the batch was seen
+    ADOPTED = "adopted"
+    KEPT = "kept"
+    MOVED = "moved"
+    FORGOTTEN = "forgotten"
+    CANCEL_ASKED = "cancel-asked"
+    REJECTED = "rejected"  # the service said no
+    FAILED = "failed"  # nothing was made, after all tries
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"  # an intent stays open
+    UNSEEN = "unseen"  # the listing was incomplete, so nothing was sent
+    NOT_STARTED = "not-started"  # the run ended before its turn
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One action and its end."""
+
+    action: Action
+    outcome: Outcome
+    why: str = ""
+    batch: Batch | None = None
+
+
+class Finding(NamedTuple):
+    """Batches that a person has to look at, because they may be one piece of work done twice (C5, C10).
+
+    Attributes:
+        ambiguous: True when a batch appeared that nobody asked for, so that it may be ours under
+            another name; False when several batches of one key exist.
+    """
+
+    address: Address
+    key: Key
+    batches: tuple[str, ...]
+    ambiguous: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """An apply's whole outcome.
+
+    Attributes:
+        plan: what was approved.
+        results: one per action that was not KEEP, in the plan's order.
+        findings: duplicates and ambiguity.
+        batches: the batches that the run waited for, as last seen.
+        ended: why no further create was begun, or "".
+        stopped: the signal that ended the run, or None.
+    """
+
+    plan: Plan
+    results: tuple[Result, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    batches: tuple[Batch, ...] = ()
+    ended: str = ""
+    stopped: int | None = None

@@ -1,0 +1,125 @@
+"""Plans, their outcomes and diagnostics as JSON documents, each with a ``formatVersion`` of its own.
+
+A newer minor version only adds keys; a newer major one may mean anything. The schemas stand in ``schemas/``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.model.source import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from reconciler.model.batch import Batch
+    from reconciler.model.plan import Action, Plan
+    from reconciler.model.result import Applied
+    from reconciler.model.source import Diagnostic
+
+FORMAT_VERSION = "1.0"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan."""
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "kind": "Plan",
+        "lineage": plan.lineage,
+        "stateDigest": plan.state,
+        "manifestsDigest": plan.manifests,
+        "digest": plan.digest,
+        "summary": _summary(action.kind.value for action in plan.actions)
+        | {"not-selected": plan.not_selected},
+        "breaches": [breach._asdict() for breach in plan.breaches],
+        "actions": [_action(action) for action in plan.actions],
+    }
+
+
+def applied_document(applied: Applied) -> dict[str, Any]:
+    """An apply's outcome. The results stand in the order of the plan."""
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "kind": "Applied",
+        "planDigest": applied.plan.digest,
+        "summary": _summary(result.outcome.value for result in applied.results),
+        "ended": applied.ended,
+        "interrupted": applied.stopped is not None,
+        "findings": [
+            {
+                "address": str(finding.address),
+                "key": str(finding.key),
+                "finding": "ambiguous" if finding.ambiguous else "duplicate",
+                "batches": list(finding.batches),
+            }
+            for finding in applied.findings
+        ],
+        "results": [
+            _action(result.action)
+            | {"outcome": result.outcome.value, "why": result.why, "batch": _batch(result.batch)}
+            for result in applied.results
+        ],
+        "batches": [_batch(batch) for batch in applied.batches],
+    }
+
+
+def diagnostics_document(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
+    """What `validate` has to say."""
+    items = list(diagnostics)
+    return {
+        "formatVersion": FORMAT_VERSION,
+        "kind": "Diagnostics",
+        "valid": all(item.severity is not Severity.ERROR for item in items),
+        "diagnostics": [
+            {
+                "file": item.source.file,
+                "line": item.source.line,
+                "column": item.source.column,
+                "severity": item.severity.value,
+                "message": item.message,
+            }
+            for item in items
+        ],
+    }
+
+
+def _action(action: Action) -> dict[str, Any]:
+    return {
+        "address": str(action.address),
+        "key": str(action.key),
+        "action": action.kind.value,
+        "reason": action.reason.code.value,
+        "message": action.reason.text,
+        "endpoint": action.key.endpoint,
+        "project": action.key.project,
+        "directory": action.key.directory,
+        "directoryName": action.directory_name,
+        "job": action.key.job.value,
+        "configuration": action.key.configuration,
+        "files": action.files,
+        "batch": _batch(action.batch),
+        "previousAddress": str(action.previous) if action.previous else None,
+    }
+
+
+def _batch(batch: Batch | None) -> dict[str, Any] | None:
+    if batch is None:
+        return None
+    return {
+        "id": batch.id,
+        "status": batch.status.value,
+        "createdAt": _time(batch.created_at),
+        "updatedAt": _time(batch.updated_at),
+    }
+
+
+def _summary(names: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -1,0 +1,223 @@
+"""Plans and outcomes as lines for people: one line an action, grouped by set; the last is an interface."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from reconciler.model.plan import ActionKind
+from reconciler.model.result import Outcome
+from reconciler.render.harmless import harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.model.events import Event
+    from reconciler.model.plan import Action, Plan
+    from reconciler.model.result import Applied, Finding, Result
+
+#: The marks of the actions, as they stand before each line.
+MARKS = {
+    ActionKind.CREATE: "+",
+    ActionKind.ADOPT: "&",
+    ActionKind.KEEP: "=",
+    ActionKind.MOVE: "~",
+    ActionKind.FORGET: ".",
+    ActionKind.CANCEL: "x",
+    ActionKind.BLOCKED: "!",
+    ActionKind.UNRESOLVED: "?",
+}
+
+_COLOURS = {
+    ActionKind.CREATE: "32",
+    ActionKind.ADOPT: "36",
+    ActionKind.KEEP: "2",
+    ActionKind.MOVE: "36",
+    ActionKind.FORGET: "2",
+    ActionKind.CANCEL: "31",
+    ActionKind.BLOCKED: "33",
+    ActionKind.UNRESOLVED: "35",
+}
+
+_TO_DO = (
+    (ActionKind.CREATE, "to create"),
+    (ActionKind.ADOPT, "to adopt"),
+    (ActionKind.MOVE, "to move"),
+    (ActionKind.FORGET, "to forget"),
+    (ActionKind.CANCEL, "to cancel"),
+)
+_OPEN = ((ActionKind.BLOCKED, "blocked"), (ActionKind.UNRESOLVED, "unresolved"))
+
+
+def plan_lines(plan: Plan, *, verbose: bool = False, colour: bool = False) -> Iterator[str]:
+    """The plan, line by line.
+
+    Args:
+        plan: the plan.
+        verbose: show also what stays as it is.
+        colour: colour the marks with terminal sequences.
+    """
+    shown = [action for action in plan.actions if verbose or action.kind is not ActionKind.KEEP]
+    rows = [_columns(action) for action in shown]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(len(_COLUMNS))]
+    table = zip(shown, rows, strict=True)
+    for name, members in groupby(table, key=lambda pair: pair[0].address.set):
+        yield harmless(name)
+        for action, row in members:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width]
+            text = "  ".join((*cells, harmless(action.reason.text)))
+            yield f"  {_painted(MARKS[action.kind], _COLOURS[action.kind], colour)} {text}"
+    if shown:
+        yield ""
+    yield from _limit_lines(plan)
+    yield closing_line(plan)
+
+
+def closing_line(plan: Plan) -> str:
+    """The plan in one sentence. Frozen: programs read it, and a test holds it."""
+    kept = plan.count(ActionKind.KEEP)
+    to_do = _counts(plan, _TO_DO)
+    still_open = _counts(plan, _OPEN)
+    if not to_do and not still_open:
+        text = f"No changes. {_number(kept, 'batch', 'batches')} as desired."
+    else:
+        parts = [f"Plan: {to_do or 'nothing to do'}", still_open, f"{kept:,} unchanged" if kept else ""]
+        text = "; ".join(part for part in parts if part) + "."
+    if plan.not_selected:
+        text += f" {_number(plan.not_selected, 'desired batch', 'desired batches')} not selected."
+    return text
+
+
+_COLUMNS = ("address", "name", "job", "files")
+
+
+def _columns(action: Action) -> tuple[str, str, str, str]:
+    files = "" if action.files is None else _number(action.files, "file", "files")
+    if action.files is not None and action.files > 1000:  # noqa: PLR2004 - counted no further than that
+        files = "over 1,000 files"
+    name = "" if action.directory_name == action.address.directory else action.directory_name
+    return (
+        harmless(str(action.address)),
+        harmless(name),
+        harmless(f"{action.key.job} {action.key.configuration}"),
+        files,
+    )
+
+
+def _limit_lines(plan: Plan) -> Iterator[str]:
+    for breach in plan.breaches:
+        yield f"Over the limit: {breach.limit} is {breach.allowed:,}, the plan has {breach.planned:,}."
+
+
+def _counts(plan: Plan, kinds: Iterable[tuple[ActionKind, str]]) -> str:
+    counted = ((plan.count(kind), words) for kind, words in kinds)
+    return ", ".join(f"{count:,} {words}" for count, words in counted if count)
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _painted(text: str, code: str, colour: bool) -> str:  # noqa: FBT001 - a style, not a mode
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+
+# What became of an action, as the words after its address.
+_OUTCOMES = {
+    Outcome.CREATED: "created",
+    Outcome.FOUND: "created, found after its reply was lost",
+    Outcome.ADOPTED: "adopted",
+    Outcome.KEPT: "kept",
+    Outcome.MOVED: "moved",
+    Outcome.FORGOTTEN: "forgotten",
+    Outcome.CANCEL_ASKED: "cancel asked for",
+    Outcome.REJECTED: "refused by the service",
+    Outcome.FAILED: "failed",
+    Outcome.BLOCKED: "blocked",
+    Outcome.UNKNOWN: "outcome not known",
+    Outcome.UNSEEN: "not sent, since the listing was incomplete",
+    Outcome.NOT_STARTED: "not started",
+}
+
+_SUMMARY = (
+    (Outcome.CREATED, "created"),
+    (Outcome.FOUND, "found"),
+    (Outcome.ADOPTED, "adopted"),
+    (Outcome.KEPT, "kept"),
+    (Outcome.MOVED, "moved"),
+    (Outcome.FORGOTTEN, "forgotten"),
+    (Outcome.CANCEL_ASKED, "cancelled"),
+    (Outcome.REJECTED, "refused"),
+    (Outcome.FAILED, "failed"),
+    (Outcome.BLOCKED, "blocked"),
+    (Outcome.UNKNOWN, "unresolved"),
+    (Outcome.UNSEEN, "not seen"),
+    (Outcome.NOT_STARTED, "not started"),
+)
+
+
+def result_line(result: Result) -> str:
+    """What became of one action."""
+    action, batch = result.action, result.batch
+    words = _OUTCOMES[result.outcome]
+    text = f"  {MARKS[action.kind]} {action.address}  {words}"
+    if batch is not None:
+        text += f"  {batch.id}"
+    why = result.why or (action.reason.text if result.outcome is Outcome.BLOCKED else "")
+    return harmless(text + (f"  ({why})" if why else ""))
+
+
+def applied_lines(applied: Applied) -> Iterator[str]:
+    """What an apply came to: findings first, since they cost money, then the summary."""
+    for finding in applied.findings:
+        yield from _finding_lines(finding)
+    if applied.ended:
+        yield f"Ended early: {harmless(applied.ended)}"
+    yield summary_line(applied)
+
+
+def summary_line(applied: Applied) -> str:
+    """An apply in one sentence. Frozen like the plan's closing line."""
+    counts = [
+        f"{count:,} {words}"
+        for outcome, words in _SUMMARY
+        if (count := sum(1 for result in applied.results if result.outcome is outcome))
+    ]
+    text = f"Apply: {', '.join(counts) or 'nothing to do'}."
+    ended: dict[str, int] = {}
+    for batch in applied.batches:
+        ended[batch.status] = ended.get(batch.status, 0) + 1
+    if ended:
+        text += " Batches: " + ", ".join(f"{ended[status]:,} {status}" for status in sorted(ended)) + "."
+    return text
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    ids = ", ".join(finding.batches)
+    if finding.ambiguous:
+        yield harmless(
+            f"AMBIGUOUS {finding.address}: {ids} appeared over its directory and nobody asked for it."
+        )
+        yield harmless(f"  If it is this work: reconciler import {finding.address} {finding.batches[0]}")
+    else:
+        yield harmless(f"DUPLICATE {finding.address}: {ids} are one piece of work.")
+        yield "  Cancel the surplus one in the service; its id stays recorded."
+
+
+def event_line(event: Event) -> str | None:
+    """One line of a log of the run, or None for what only moves a progress bar."""
+    from reconciler.model import events
+
+    match event:
+        case events.Progressed(address, batch, before):
+            return harmless(f"    {address}  {batch.id}  {before} -> {batch.status}")
+        case events.Waiting(why, seconds):
+            return harmless(f"    waiting {seconds:.0f} s: {why}") if seconds >= 1 else None
+        case events.Resolving(intent):
+            return harmless(
+                f"  ? {intent.address}  looking for the batch of a create from {intent.at:%H:%M:%S} UTC"
+            )
+        case events.Warned(message):
+            return harmless(f"warning: {message}")
+        case _:
+            return None

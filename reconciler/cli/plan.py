@@ -21,19 +21,19 @@ from reconciler.render.text import plan_lines
 def plan_command(
     *,
     detailed_exitcode: bool,
-    targets: tuple[str, ...],
+    target: tuple[str, ...],
     parallelism: int,
     verbose: bool,
-    output_format: str,
+    format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
 ) -> int:
     """Show what apply would do, and why. Changes nothing and takes no lock."""
-    out = console(no_color=no_color, output_format=output_format)
+    out = console(no_color=no_color, output_format=format)
     project = api.load()
     say_diagnostics(project.warnings)
     with Progress(out, verbose=verbose).shown() as progress:
-        plan = api.plan(project, targets=targets, parallelism=parallelism, listen=progress)
-    if output_format == "json":
+        plan = api.plan(project, targets=target, parallelism=parallelism, listen=progress)
+    if format == "json":
         out.document(plan_document(plan))
     else:
         out.say(plan_lines(plan, verbose=verbose, colour=out.colour))

@@ -60,6 +60,9 @@ async def apply(
             selection=selection,
         )
         plan = proposal.plan
+        if not run.session.journal.warm:
+            settle = max(provider.settle for provider in run.eyes.providers.values())
+            run.cold_until = proposal.observed + settle
         run.plan_digest = plan.digest
         run.eyes.listen(Planned(plan))
         if plan.breaches and confirmed != plan.digest:
@@ -70,7 +73,8 @@ async def apply(
             await look_again(run)  # C10
             batches = await wait_for(run, {action.key for action in plan.actions})
     finally:
-        _write_down(run)
+        await run.notes.quiet()
+        run.write_down()
     results = tuple(run.results[action.key] for action in plan.actions if action.key in run.results)
     return Applied(
         plan=plan,
@@ -94,10 +98,10 @@ async def _carry_out(run: Run, proposal: Proposal, selection: Selection) -> None
             creates.append(action)
         else:
             await _record(run, action)
-    _take_over_manifests(run, selection)
+    _take_over_manifests(run, plan, selection)
     run.commit()
     if creates and not run.session.journal.warm:
-        await _cold(run, proposal)
+        await _cold(run)
     failures: list[StateError] = []
 
     async def carry_out(action: Action) -> None:
@@ -154,13 +158,23 @@ async def _cancel(run: Run, action: Action) -> None:
     run.finish(action, Outcome.CANCEL_ASKED, batch=batch)
 
 
-def _take_over_manifests(run: Run, selection: Selection) -> None:
-    """R10 compares with the sets as last applied: those that this run was about in full."""
+def _take_over_manifests(run: Run, plan: Plan, selection: Selection) -> None:
+    """R10 compares with the sets as last applied: those that this run was about in full.
+
+    A set whose batch was to be cancelled and was not keeps its old text, so that the next plan says it again.
+    """
     covered = frozenset(
         name for name in {*run.desired.sets, *run.lock.sets} if selection.everything or name in selection.sets
     )
-    sets = {name: text for name, text in run.lock.sets.items() if name not in covered}
-    sets |= {name: text for name, text in run.desired.sets.items() if name in covered}
+    done = covered - {
+        action.address.set
+        for action in plan.actions
+        if action.kind in (ActionKind.CANCEL, ActionKind.UNRESOLVED)
+        and action.key in run.lock.entries
+        and action.key not in run.wanted
+    }
+    sets = {name: text for name, text in run.lock.sets.items() if name not in done}
+    sets |= {name: text for name, text in run.desired.sets.items() if name in done}
     homes = {want.key.endpoint: want.key.project for want in run.desired.batches}
     for key, entry in policies(run.lock.entries, run.desired, covered).items():
         if run.lock.entries[key] is not entry:
@@ -168,13 +182,12 @@ def _take_over_manifests(run: Run, selection: Selection) -> None:
     run.lock = replace(run.lock, sets=sets, projects={**run.lock.projects, **homes})
 
 
-async def _cold(run: Run, proposal: Proposal) -> None:
+async def _cold(run: Run) -> None:
     """C2: nobody knows what the last run did, so absence is believed after two looks a settle time apart.
 
     The observation was the first look, the one before each send is the second.
     """
-    settle = max(provider.settle for provider in run.eyes.providers.values())
-    left = proposal.observed + settle - run.eyes.clock.monotonic()
+    left = run.cold_until - run.eyes.clock.monotonic()
     if left > 0 and not run.over:
         run.eyes.listen(Waiting("the last run's journal is not here, so absence has to be seen twice", left))
         await run.stop.pause(run.eyes.clock, left)
@@ -187,12 +200,3 @@ def _over_limit(plan: Plan) -> LimitError:
         f"the plan goes past a limit: {what}",
         next=f"Select less with --target, raise the limit, or apply just this plan with {confirm}",
     )
-
-
-def _write_down(run: Run) -> None:
-    """The end of every run, however it ended: audit log, then lockfile, then journal."""
-    head = run.audit.close()
-    if head:
-        run.lock = replace(run.lock, heads=(head,))
-    run.commit()
-    run.session.close()

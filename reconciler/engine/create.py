@@ -13,7 +13,6 @@ from reconciler.core.record import recorded
 from reconciler.engine.listing import FATAL, Pass, look, renamed
 from reconciler.engine.observe import places, recorded_ids
 from reconciler.engine.resolve import Absent, Found, StillOpen, resolve
-from reconciler.engine.run import SecondLook
 from reconciler.model.events import Waiting
 from reconciler.model.intent import Closing, Created, Intent, NotSent, Rejected, Throttled, Unanswered
 from reconciler.model.lock import Origin
@@ -72,6 +71,13 @@ class _Create:
         """Look, note, send. True when the create is over, one way or another."""
         run = self.run
         self.begun += 1
+        if (
+            run.aliases.get(self.want.key, self.want.key) != self.want.key
+        ):  # C9: learnt since the plan was made
+            run.finish(
+                self.action, Outcome.BLOCKED, why="the service calls it the same work as another batch"
+            )
+            return True
         seen = await self._look()  # C2
         if seen is None:
             return True
@@ -85,7 +91,7 @@ class _Create:
             await run.settle(intent, Closing.WITHDRAWN)
             return False
         run.session.confirm()  # C1
-        outcome = await self.provider.create(self.want.key, self.want.set.webhooks)  # C4
+        outcome = await self.provider.create(self.want.key, run.webhooks.get(self.want.set.name, ()))  # C4
         return await self._after(intent, outcome)
 
     async def _look(self) -> Pass | None:
@@ -119,6 +125,8 @@ class _Create:
             run.finish(action, Outcome.ADOPTED, why="it appeared since the plan was made", batch=again.batch)
         elif again.kind is ActionKind.KEEP:
             run.finish(action, Outcome.KEPT, why="it was recorded since the plan was made", batch=again.batch)
+        elif again.kind is ActionKind.UNRESOLVED:  # R7
+            run.finish(action, Outcome.UNSEEN, why=again.reason.text)
         else:
             run.finish(action, Outcome.BLOCKED, why=f"since the plan was made: {again.reason.text}")
 
@@ -139,6 +147,8 @@ class _Create:
     async def _after(self, intent: Intent, outcome: SendOutcome) -> bool:
         """C4: what each outcome of a send means."""
         run = self.run
+        if intent.key in run.second_looks:
+            run.doubt(intent, run.eyes.clock.monotonic())
         match outcome:
             case Created():
                 await self._keep(intent, outcome)
@@ -182,19 +192,19 @@ class _Create:
         run, sent = self.run, self.run.eyes.clock.monotonic()
         match await resolve(run, intent):
             case Found(batch):
-                run.second_looks.append(SecondLook(intent.key, intent.known, sent))
+                run.doubt(intent, sent)
                 run.finish(self.action, Outcome.FOUND, why=f"the reply was lost: {why}", batch=batch)
                 return True
             case StillOpen(because):
                 run.finish(self.action, Outcome.UNKNOWN, why=f"{why}; {because}")
                 return True
             case Absent():
+                run.doubt(intent, sent)
                 self.why = why
                 if self.resends == MOST_RESENDS:
                     run.finish(self.action, Outcome.FAILED, why=why)
                     return True
                 self.resends += 1
-                run.second_looks.append(SecondLook(intent.key, intent.known, sent))
                 return False
             case unreachable:
                 assert_never(unreachable)

@@ -30,6 +30,11 @@ class Notes:
             self._writer = asyncio.create_task(self._write_all())
         await written
 
+    async def quiet(self) -> None:
+        """Wait for the sync that is under way, if one is: whoever waited for it may be gone by now."""
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
+
     async def _write_all(self) -> None:
         """Write what waits, with one sync, until nothing waits. A sync blocks, so it has a thread."""
         while self._waiting:

@@ -17,7 +17,7 @@ from reconciler.engine.listing import FATAL, Pass, TooLong, look, read_pass, ren
 from reconciler.model.errors import NotFoundError, ServiceError
 from reconciler.model.events import Observing
 from reconciler.model.ports import Listing
-from reconciler.model.snapshot import Snapshot, Unknown
+from reconciler.model.snapshot import Gone, Snapshot, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,7 +108,7 @@ async def _refresh(eyes: Eyes, keys: Iterable[Key], lock: Lock) -> dict[Key, See
         try:
             batch = await eyes.providers[key.endpoint].get(current)
         except NotFoundError:
-            seen[key] = Unknown(f"the recorded batch {current} is not known to the service any more (404)")
+            seen[key] = Gone(f"the recorded batch {current} is not known to the service any more (404)")
         except FATAL:
             raise
         except ServiceError as error:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, TypeAlias
 from reconciler.core.match import choose
 from reconciler.core.record import record_batch
 from reconciler.engine.concurrent import each
-from reconciler.engine.listing import look, renamed
+from reconciler.engine.listing import FATAL, look, renamed
 from reconciler.engine.observe import places
 from reconciler.model.audit import AuditLine
 from reconciler.model.batch import Status
 from reconciler.model.events import Resolving, Waiting, Warned
 from reconciler.model.intent import Closing
 from reconciler.model.lock import Origin
-from reconciler.model.result import Finding
+from reconciler.model.result import Finding, Outcome
 from reconciler.model.snapshot import Unknown
 
 if TYPE_CHECKING:
-    from reconciler.engine.run import Run, SecondLook
-    from reconciler.model.batch import Batch, Key
+    from reconciler.engine.run import Run
+    from reconciler.model.batch import Batch
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Entry
 
@@ -64,7 +64,10 @@ async def resolve_all(run: Run, intents: tuple[Intent, ...]) -> tuple[Intent, ..
             run.eyes.listen(Warned(f"{intent.address}: no provider leads to {intent.key.endpoint} any more"))
             return
         run.eyes.listen(Resolving(intent))
+        began = run.eyes.clock.monotonic()
         resolution = await resolve(run, intent)
+        if not isinstance(resolution, StillOpen):
+            run.doubt(intent, began)  # C10: it was sent before that
         outcome, batch, why = "absent", "", ""
         match resolution:
             case Found(found):
@@ -102,7 +105,11 @@ async def resolve(run: Run, intent: Intent) -> Resolution:
     failed = 0
     while True:
         begun = clock.monotonic()
-        seen = await look(provider, places(intent.key, run.lock), (), clock)
+        try:
+            seen = await look(provider, places(intent.key, run.lock), (), clock)
+        except FATAL as error:  # C4: this ends the run, while what is in flight comes back and is recorded
+            run.ended = run.ended or str(error)
+            return StillOpen(str(error))
         if isinstance(seen, Unknown):
             failed += 1
             if failed >= _MOST_FAILED_LOOKS:
@@ -124,7 +131,8 @@ async def resolve(run: Run, intent: Intent) -> Resolution:
 
 async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | None:
     """What new batches over the directory say about the intent."""
-    mine = [batch for batch in renamed(new, run.aliases) if batch.key == intent.key]
+    new = renamed(new, run.aliases)
+    mine = [batch for batch in new if batch.key == intent.key]
     if mine:
         entry = run.lock.entries.get(intent.key)
         for batch in mine:
@@ -150,7 +158,7 @@ async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | Non
 _STOPPED = frozenset({Status.FAILED, Status.CANCELLED})
 
 
-def _with(run: Run, entry: Entry | None, intent: Intent, batch: Batch) -> Entry:
+def _with(run: Run, entry: Entry | None, intent: Intent, batch: Batch, *, stands: bool = True) -> Entry:
     return record_batch(
         entry,
         intent.key,
@@ -161,6 +169,7 @@ def _with(run: Run, entry: Entry | None, intent: Intent, batch: Batch) -> Entry:
         evidence=intent.evidence,
         directory_name=intent.directory_name,
         on_remove_of=run.wanted.get(intent.key),
+        stands=stands,
     )
 
 
@@ -170,35 +179,42 @@ async def look_again(run: Run) -> None:
     if not pending or run.stop.requested:
         return
     clock = run.eyes.clock
-    due = max(item.sent + run.provider(item.key).settle for item in pending)
+    due = max(item.sent + run.provider(key).settle for key, item in pending.items())
     left = due - clock.monotonic()
     if left > 0:
         run.eyes.listen(Waiting("looking once more for batches that came late", left))
         await run.stop.pause(clock, left)
-    await each(pending, run.eyes.at_once, lambda item: _late(run, item))
+    await each(
+        [item.intent for item in pending.values()], run.eyes.at_once, lambda intent: _late(run, intent)
+    )
+    run.commit()
 
 
-async def _late(run: Run, item: SecondLook) -> None:
-    seen = await look(run.provider(item.key), places(item.key, run.lock), (), run.eyes.clock)
+async def _late(run: Run, intent: Intent) -> None:
+    """What came late is recorded beside what stands, and reported; alone, it is what the create came to."""
+    key = intent.key
+    try:
+        seen = await look(run.provider(key), places(key, run.lock), (), run.eyes.clock)
+    except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
+        seen = Unknown(str(error))
     if isinstance(seen, Unknown):
-        run.eyes.listen(
-            Warned(f"{item.key.directory}: the last look failed, so it proves nothing: {seen.why}")
-        )
+        run.eyes.listen(Warned(f"{intent.address}: the last look failed, so it proves nothing: {seen.why}"))
         return
-    new = [batch for batch in seen.batches.values() if batch.id not in item.known]
-    mine = [batch for batch in renamed(new, run.aliases) if batch.key == item.key]
-    entry = run.lock.entries.get(item.key)
-    if entry is None or len(mine) <= 1:
-        return
-    for batch in mine:
-        entry = _surplus(entry, batch, run, item.key)
-    run.put(entry)
-    run.findings.append(
-        Finding(entry.address, item.key, tuple(sorted(batch.id for batch in mine)), ambiguous=False)
-    )
-
-
-def _surplus(entry: Entry, batch: Batch, run: Run, key: Key) -> Entry:
-    return record_batch(
-        entry, key, entry.address, batch, origin=Origin.FOUND, now=run.eyes.clock.now(), stands=False
-    )
+    new = [batch for batch in seen.batches.values() if batch.id not in intent.known]
+    mine = [batch for batch in renamed(new, run.aliases) if batch.key == key]
+    late = [batch for batch in mine if batch.id not in run.ids_over(key.directory)]
+    result = run.results.get(key)
+    if not late or (result is not None and result.outcome is Outcome.UNKNOWN):
+        return  # an intent that is open still is the next run's to close, with all that it finds
+    entry = run.lock.entries.get(key)
+    alone = len(mine) == len(late)
+    for batch in late:
+        entry = _with(run, entry, intent, batch, stands=alone)
+    assert entry is not None
+    chosen = choose(late, None)
+    run.put(replace(entry, current=chosen.id) if alone else entry)
+    if len(mine) > 1:
+        ids = tuple(sorted(batch.id for batch in mine))
+        run.findings.append(Finding(entry.address, key, ids, ambiguous=False))
+    if alone and result is not None:
+        run.finish(result.action, Outcome.FOUND, why="its batch came late", batch=chosen)

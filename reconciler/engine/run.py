@@ -6,6 +6,7 @@ What happens when is in `apply`, `create` and `resolve`.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from reconciler.model.intent import Settled
 from reconciler.model.result import Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.core.match import Moment
     from reconciler.engine.observe import Eyes
@@ -51,10 +52,12 @@ class Run:
     Attributes:
         id: names the run in journal and audit log.
         lock: the lockfile as it will be written; its entries are this run's own and grow as it goes.
+        webhooks: per set, what its creates send along.
         aliases: from the key that the service answered with to the one that was asked for (C9).
         plan_digest: of what was approved, once it is.
         ended: why no further create may begin, or "" (C4: 401, 402 and 403 end the run).
-        second_looks: creates after whose unknown outcome a batch was found or sent again (C10).
+        cold_until: by the monotonic clock, when what was seen absent may be believed (C2); never, at first.
+        second_looks: keys of which a batch was found or sent again after an unknown outcome (C10).
     """
 
     id: str
@@ -65,11 +68,13 @@ class Run:
     stop: Stop
     random: Callable[[], float]
     lock: Lock
+    webhooks: Mapping[str, Sequence[object]] = field(default_factory=dict)
     plan_digest: str = ""
     ended: str = ""
+    cold_until: float = math.inf
     results: dict[Key, Result] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    second_looks: list[SecondLook] = field(default_factory=list)
+    second_looks: dict[Key, SecondLook] = field(default_factory=dict)
     notes: Notes = field(init=False)
     _entries: dict[Key, Entry] = field(init=False)
     wanted: dict[Key, DesiredBatch] = field(init=False)
@@ -119,6 +124,14 @@ class Run:
         self._over[entry.key.directory].update(item.id for item in entry.batches)
         self.aliases |= aliases_in(entry)
 
+    def doubt(self, intent: Intent, sent: float) -> None:
+        """Have the key of an unknown outcome looked for once more (C10).
+
+        Of several, the first intent knows best what was there before them all.
+        """
+        first = self.second_looks.get(intent.key)
+        self.second_looks[intent.key] = SecondLook(first.intent if first else intent, sent)
+
     async def settle(
         self, intent: Intent, closing: Closing, why: str = "", entry: Entry | None = None
     ) -> None:
@@ -164,11 +177,28 @@ class Run:
         written = self.session.commit(self.lock)
         self.lock = replace(written, entries=self._entries)
 
+    def write_down(self) -> None:
+        """The end of every run, however it ended: audit log, then lockfile, then journal.
+
+        A cold run that did not stay for the settle time (it was declined, stopped, or had nothing to create)
+        leaves the journal as it is: the next one knows no better, and has to be cold too (C2).
+        """
+        head = self.audit.close()
+        if head:
+            self.lock = replace(self.lock, heads=(head,))
+        self.commit()
+        if self.session.journal.warm or self.eyes.clock.monotonic() >= self.cold_until:
+            self.session.close()
+
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
-    """What C10 has to look for once more: what may still appear beside the known ids."""
+    """What C10 has to look for once more.
 
-    key: Key
-    known: frozenset[str]
+    Attributes:
+        intent: the key's first one without a reply: what it does not know may be its doing.
+        sent: by the monotonic clock, when the last send for the key was over.
+    """
+
+    intent: Intent
     sent: float

@@ -86,6 +86,13 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """The embedded service has written what it made of the documents to this folder."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something that a person should know and that stops nothing."""
 
@@ -93,7 +100,17 @@ class Warned:
 
 
 Event: TypeAlias = (
-    Planned | Observing | Waiting | Resolving | Starting | Done | Failed | Progressed | Pending | Warned
+    Planned
+    | Observing
+    | Waiting
+    | Resolving
+    | Starting
+    | Done
+    | Failed
+    | Progressed
+    | Pending
+    | Stored
+    | Warned
 )
 
 #: Whoever wants to see the run go by.

@@ -19,6 +19,10 @@ class Unknown:
     why: str
 
 
+class Gone(Unknown):
+    """A recorded batch is not known to the service any more (O5); only a person can say what that means."""
+
+
 #: All live batches of one key, or that they are not known.
 Seen: TypeAlias = "tuple[Batch, ...] | Unknown"
 

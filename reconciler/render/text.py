@@ -217,6 +217,8 @@ def event_line(event: Event) -> str | None:
             return harmless(
                 f"  ? {intent.address}  looking for the batch of a create from {intent.at:%H:%M:%S} UTC"
             )
+        case events.Stored(folder):
+            return harmless(f"    what was made of the documents: {folder}")
         case events.Warned(message):
             return harmless(f"warning: {message}")
         case _:

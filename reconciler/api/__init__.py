@@ -1,0 +1,344 @@
+"""The library's face: load, plan, apply. What the command line calls, and nothing more than that.
+
+Here is the order in which a project, its services and its state are brought together. How manifests are
+read is in `reading`, which provider block becomes which service in `services`; decisions are the core's,
+the order of effects is the engine's, and how anything looks is for whoever calls this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler.model.batch import Address
+from reconciler.model.errors import ManifestError, SettingsError
+from reconciler.model.source import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+
+    from reconciler.adapters.stores.file import FileSession, FileStore
+    from reconciler.api.services import Services
+    from reconciler.engine.run import Run
+    from reconciler.engine.stop import Stop
+    from reconciler.model.batch import Batch
+    from reconciler.model.events import Event, Listener
+    from reconciler.model.plan import Plan
+    from reconciler.model.ports import Clock
+    from reconciler.model.project import Project
+    from reconciler.model.result import Applied
+    from reconciler.model.source import Diagnostic
+
+#: How many requests are under way at once, unless said otherwise.
+PARALLELISM = 8
+
+_Result = TypeVar("_Result")
+
+
+def load(folder: str | Path = ".") -> Project:
+    """Read the project file of a folder and all its manifests.
+
+    Raises:
+        ManifestError: they have faults; it carries all of them.
+    """
+    from reconciler.api.reading import read_project
+
+    project, diagnostics = read_project(Path(folder))
+    errors = [item for item in diagnostics if item.severity is Severity.ERROR]
+    if project is None or errors:
+        raise ManifestError(errors)
+    return project
+
+
+def validate(folder: str | Path = ".", *, environ: Mapping[str, str] | None = None) -> tuple[Diagnostic, ...]:
+    """Everything there is to say about a project's files, warnings included, without asking any service.
+
+    Args:
+        folder: the project's folder.
+        environ: environment variables; those of this process by default.
+    """
+    from reconciler.api.reading import read_project, unset
+
+    project, diagnostics = read_project(Path(folder))
+    if project is not None:
+        diagnostics = (*diagnostics, *unset(project, _environ(environ)))
+    return tuple(sorted(diagnostics))
+
+
+def plan(
+    project: Project,
+    *,
+    targets: Sequence[str] = (),
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Plan:
+    """What applying would do now. Nothing is written and no lock is taken.
+
+    Args:
+        project: as `load` gives it.
+        targets: sets, addresses or ``label=value`` to plan for; everything by default.
+        parallelism: how many requests may be under way at once.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        ManifestError: two desired batches are the same work, or a variable that is needed is not set.
+        SettingsError: a target fits nothing, or a provider cannot be used as it is set up.
+        StateError: the lockfile or its journal cannot be used.
+        ServiceError: a service does not accept the key.
+    """
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    return _run(house.plan(targets))
+
+
+def apply(
+    project: Project,
+    *,
+    approve: Callable[[Plan], bool] = lambda _: True,
+    targets: Sequence[str] = (),
+    parallelism: int = PARALLELISM,
+    lock_timeout: float = 0.0,
+    confirm: str = "",
+    listen: Listener | None = None,
+    stop: Stop | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Applied:
+    """Create what is missing, record what stands, and say what happened to each.
+
+    Args:
+        project: as `load` gives it.
+        approve: asked once with the plan if it would change anything; False ends the run unchanged.
+        targets: as for `plan`.
+        parallelism: how many creates, and how many other requests, may be under way at once.
+        lock_timeout: seconds to wait for the lock.
+        confirm: the digest of a plan that may go past the project's limits.
+        listen: told what happens meanwhile.
+        stop: asked to stop by whoever holds it: what is in flight is finished and recorded.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        LockHeldError: another run holds the lock.
+        LockLostError: this run lost it; nothing was sent after that was seen.
+        LimitError: the plan goes past a limit and was not confirmed.
+        ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
+    """
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    with house.store().hold(lock_timeout) as session:
+        return _run(house.apply(session, targets, approve, confirm, stop))
+
+
+def import_batch(
+    project: Project,
+    address: str,
+    batch: str,
+    *,
+    lock_timeout: float = 0.0,
+    environ: Mapping[str, str] | None = None,
+) -> Batch:
+    """Record a live batch as the one that stands for an address.
+
+    Raises:
+        SettingsError: the address is not desired, the batch does not exist, or it is other work.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    from reconciler.engine.by_hand import import_batch as by_hand
+
+    house = _House(project, _environ(environ), _system_clock(), _silent, PARALLELISM)
+    with house.store().hold(lock_timeout) as session:
+        return _run(house.by_hand(session, lambda run: by_hand(run, _address(address), batch)))
+
+
+def resolve_absent(
+    project: Project, address: str, *, lock_timeout: float = 0.0, environ: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Take the caller's word that what is open or gone at an address does not exist.
+
+    Gives a sentence for each thing that was closed or forgotten.
+
+    Raises:
+        SettingsError: nothing is open or gone there.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    from reconciler.engine.by_hand import resolve_absent as by_hand
+
+    house = _House(project, _environ(environ), _system_clock(), _silent, PARALLELISM)
+    with house.store().hold(lock_timeout) as session:
+        return _run(house.by_hand(session, lambda run: by_hand(run, _address(address))))
+
+
+def init(folder: str | Path = ".") -> list[str]:
+    """Write a small commented project that validates and plans; gives the names of the files.
+
+    Raises:
+        SettingsError: a file that it would write exists already.
+    """
+    from reconciler.adapters.scaffold import write_project
+
+    return write_project(Path(folder))
+
+
+def schema_names() -> list[str]:
+    """The kinds that `schema` knows."""
+    from reconciler.adapters import schemas
+
+    return sorted({*schemas.SCHEMA_KINDS, *schemas.schema_names()} - set(schemas.SCHEMA_KINDS.values()))
+
+
+def schema(kind: str) -> str:
+    """The JSON Schema of a kind of document, as text.
+
+    Raises:
+        SettingsError: there is no such kind.
+    """
+    from reconciler.adapters.schemas import schema_text
+
+    return schema_text(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """A project with everything that it needs to be planned and applied."""
+
+    project: Project
+    environ: Mapping[str, str]
+    clock: Clock
+    listen: Listener
+    parallelism: int
+
+    async def plan(self, targets: Sequence[str]) -> Plan:
+        from reconciler.core.expand import expand
+        from reconciler.core.select import select
+        from reconciler.engine.propose import propose
+
+        lock, journal = self.store().read()
+        async with self._services().connected(lock) as (eyes, homes):
+            desired = expand(self.project, homes)
+            proposal = await propose(
+                eyes,
+                desired=desired,
+                lock=lock,
+                intents=journal.open,
+                limits=self.project.file.limits,
+                selection=select(targets, desired, lock),
+            )
+        return proposal.plan
+
+    async def apply(
+        self,
+        session: FileSession,
+        targets: Sequence[str],
+        approve: Callable[[Plan], bool],
+        confirm: str,
+        stop: Stop | None,
+    ) -> Applied:
+        from reconciler.core.select import select
+        from reconciler.engine.apply import apply as apply_plan
+
+        async with self._run_on(session, stop) as run:
+            return await apply_plan(
+                run,
+                limits=self.project.file.limits,
+                selection=select(targets, run.desired, session.lock),
+                approve=approve,
+                confirmed=confirm,
+            )
+
+    async def by_hand(
+        self, session: FileSession, work: Callable[[Run], Coroutine[Any, Any, _Result]]
+    ) -> _Result:
+        async with self._run_on(session, None) as run:
+            return await work(run)
+
+    @contextlib.asynccontextmanager
+    async def _run_on(self, session: FileSession, stop: Stop | None) -> AsyncIterator[Run]:
+        """A run with everything that it needs, on state whose lock is held."""
+        from reconciler.adapters.audit import AuditFolder
+        from reconciler.adapters.ci import environment
+        from reconciler.core.expand import expand
+        from reconciler.engine.run import Run
+        from reconciler.engine.stop import Stop
+
+        stop = stop or Stop()
+        stop.bind()
+        folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
+        services = self._services()
+        async with services.connected(session.lock) as (eyes, homes):
+            who = environment(self.environ, folder)
+            yield Run(
+                id=run_id,
+                eyes=eyes,
+                session=session,
+                desired=expand(self.project, homes),
+                audit=AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock),
+                stop=stop,
+                random=random.random,
+                lock=session.lock,
+                webhooks=services.webhooks(),
+            )
+
+    def store(self) -> FileStore:
+        from reconciler.adapters.stores.file import FileStore
+
+        path = self.project.file.state.path
+        return FileStore(Path(self.project.folder) / path, path, _holder(), self.clock.now())
+
+    def _services(self) -> Services:
+        from reconciler.api.services import Services
+
+        return Services(self.project, self.environ, self.clock, self.listen, self.parallelism)
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise SettingsError(str(error), next="`reconciler plan --verbose` lists the addresses") from error
+
+
+def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if environ is None else environ
+
+
+def _system_clock() -> Clock:
+    from reconciler.adapters.clock import SystemClock
+
+    return SystemClock()
+
+
+def _holder() -> str:
+    """Who this process is, for those who find the lock held."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}, process {os.getpid()},"
+
+
+def _silent(event: Event) -> None:
+    """Nobody listens."""
+
+
+def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run to the end, also where an event loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

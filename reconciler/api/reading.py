@@ -1,0 +1,67 @@
+"""From a folder to a project: the manifests on disk, held against their schemas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.adapters.manifests import find_manifests, read_manifest
+from reconciler.adapters.schemas import manifest_schemas
+from reconciler.core.validate import (
+    project_digest,
+    unset_variables,
+    validate_manifests,
+    validate_project,
+)
+from reconciler.model.project import Project
+from reconciler.model.source import Diagnostic, Severity, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+#: The project file's name.
+PROJECT_FILE = "reconciler.yaml"
+
+
+def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
+    """The project and everything to say about its files; None when there is no project to speak of."""
+    if not (folder / PROJECT_FILE).exists():
+        message = "there is no project file here: run `reconciler init`, or name its folder with --chdir"
+        return None, (Diagnostic(Source(PROJECT_FILE), message),)
+    schemas = manifest_schemas()
+    documents, diagnostics = read_manifest(folder, PROJECT_FILE)
+    file, faults = (None, ()) if diagnostics else validate_project(documents, schemas, file=PROJECT_FILE)
+    diagnostics = (*diagnostics, *faults)
+    if file is None:
+        return None, diagnostics
+    names, found = find_manifests(
+        folder,
+        file.manifests,
+        place=lambda index: file.locate(("spec", "manifests", index)),
+        skip=frozenset({PROJECT_FILE}),
+    )
+    read = [read_manifest(folder, name) for name in names]
+    unread = any(faults for _, faults in read)
+    manifests = validate_manifests(
+        [document for documents, _ in read for document in documents], file, schemas, unread=unread
+    )
+    diagnostics = (
+        *diagnostics,
+        *found,
+        *(item for _, faults in read for item in faults),
+        *manifests.diagnostics,
+    )
+    project = Project(
+        folder=str(folder.resolve()),
+        file=file,
+        sets=manifests.sets,
+        tracked=manifests.tracked,
+        digest=project_digest(file, manifests.sets, manifests.tracked),
+        warnings=tuple(item for item in diagnostics if item.severity is Severity.WARNING),
+    )
+    return project, diagnostics
+
+
+def unset(project: Project, environ: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+    """A warning for each environment variable that the project needs and that is not set."""
+    return unset_variables(project.file, project.sets, project.tracked, environ)

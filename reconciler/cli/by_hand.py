@@ -1,0 +1,47 @@
+"""``reconciler import`` and ``reconciler lock``: the ways out that only a person can take."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler import api
+from reconciler.cli.exits import Exit
+from reconciler.cli.options import lock_timeout_option, output_options, with_options
+from reconciler.render.harmless import harmless
+
+
+@click.command("import")
+@click.argument("address")
+@click.argument("batch_id")
+@with_options(lock_timeout_option, *output_options)
+def import_command(*, address: str, batch_id: str, lock_timeout: float, no_color: bool) -> int:  # noqa: ARG001 - taken, and nothing here has a colour
+    """Record the live batch BATCH_ID as the one that stands for ADDRESS (SET/DIRECTORY_ID)."""
+    batch = api.import_batch(api.load(), address, batch_id, lock_timeout=lock_timeout)
+    click.echo(harmless(f"Imported {batch.id} ({batch.status}) as {address}."))
+    return Exit.DONE
+
+
+@click.group("lock")
+def lock_group() -> None:
+    """Work on what the lockfile records."""
+
+
+@lock_group.command("resolve")
+@click.argument("address")
+@click.option(
+    "--absent",
+    is_flag=True,
+    required=True,
+    allow_from_autoenv=False,
+    help="You have looked: what is open or gone there does not exist.",
+)
+@with_options(lock_timeout_option, *output_options)
+def resolve_command(*, address: str, absent: bool, lock_timeout: float, no_color: bool) -> int:  # noqa: ARG001 - as above
+    """Settle what is open at ADDRESS (SET/DIRECTORY_ID) by your word.
+
+    Closes creates whose outcome is not known, and forgets recorded batches that the service answers 404
+    for. The next apply may then create the batch: make sure first that it does not exist.
+    """
+    for sentence in api.resolve_absent(api.load(), address, lock_timeout=lock_timeout):
+        click.echo(harmless(f"{address}: {sentence}."))
+    return Exit.DONE

@@ -1,0 +1,92 @@
+"""The stand-in as one object: wires the rooms together, and is what an owner holds."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from reconciler.emulator.app import Routes, make_app
+from reconciler.emulator.batches import Batches
+from reconciler.emulator.configurations import Configurations
+from reconciler.emulator.database import Database
+from reconciler.emulator.folders import Folders
+from reconciler.emulator.moments import system_clock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+
+    from reconciler.emulator.moments import Clock
+
+
+class Service:
+    """The stand-in: documents in folders, batches in SQLite.
+
+    Args:
+        root: The folder whose sub-folders are the source directories.
+        database: The SQLite file. It and its folder are made by the first create or worker; results
+            are written to `<database>.results/<batch id>/`. One database belongs to one root.
+        configurations: The folder of saved configurations, if there is one.
+        project_id: The one project that everything belongs to.
+        api_key: The key that requests must carry; None asks for none.
+        clock: Microseconds since 1970; the machine's by default.
+
+    Raises:
+        DatabaseTooNewError: if a later version wrote the database.
+        DatabaseUnusableError: if the file is there and is no database of ours.
+
+    Attributes:
+        app: The ASGI application. It has no lifespan to run.
+    """
+
+    app: Starlette
+
+    def __init__(
+        self,
+        root: Path,
+        database: Path,
+        *,
+        configurations: Path | None = None,
+        project_id: str = "prj-local",
+        api_key: str | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._root = root
+        self._path = database
+        self._clock = clock
+        self._wake = threading.Event()
+        self._database = Database(database)
+        self._database.reader()
+        self._batches = Batches(self._database, clock)
+        routes = Routes(
+            project_id=project_id,
+            folders=Folders(root),
+            configurations=Configurations(configurations),
+            batches=self._batches,
+            wake=self._wake,
+        )
+        self.app = make_app(routes, project_id=project_id, api_key=api_key, clock=clock)
+
+    def work(self, *, stop: threading.Event) -> None:
+        """Process batches in this thread until `stop` is set.
+
+        Of several workers on one database, also in other processes, one works and the others wait for
+        its end. A batch that a killed worker left is carried on; a file that was mapped is not read again.
+
+        Raises:
+            EmulatorError: if the database cannot be used.
+        """
+        # Late: who only reads needs no process control.
+        from reconciler.emulator.worker import Worker
+
+        # Its own Folders: their memory of names is not for two threads.
+        worker = Worker(self._path, Folders(self._root), self._batches, self._clock)
+        try:
+            worker.run(stop, self._wake)
+        finally:
+            self._database.release()
+
+    def close(self) -> None:
+        """Close the database. Call it when `work` has returned and no request is on its way."""
+        self._database.close()

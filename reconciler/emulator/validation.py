@@ -1,0 +1,237 @@
+"""Read a request's query and body strictly; say every fault at once as a 422 reply.
+
+Here is the shape of what may be asked. Whether the things asked about exist is not decided here.
+Unknown query parameters are let pass, as web services do; unknown body fields are faults, because
+a misspelt field in a request that costs money must not be ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from reconciler.emulator.errors import Fault, Invalid
+from reconciler.emulator.moments import parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.emulator.moments import Micros
+
+JobType: TypeAlias = Literal["parse_v2", "extract_v2"]
+BatchStatus: TypeAlias = Literal["PENDING", "THROTTLED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
+
+JOB_TYPES: tuple[JobType, ...] = get_args(JobType)
+BATCH_STATUSES: tuple[BatchStatus, ...] = get_args(BatchStatus)
+
+_WEBHOOK_FIELDS = (
+    "webhook_url",
+    "webhook_events",
+    "webhook_headers",
+    "webhook_output_format",
+    "webhook_signing_secret",
+)
+_MAX_STRING = 512
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+
+
+@dataclass(slots=True)
+class QueryReader:
+    """Reads query parameters one by one and gathers what is wrong with them; `finish` raises it."""
+
+    pairs: Sequence[tuple[str, str]]
+    faults: list[Fault] = field(default_factory=list)
+
+    def text(self, name: str) -> str | None:
+        """Give the last value of a parameter."""
+        return next((value for key, value in reversed(self.pairs) if key == name), None)
+
+    def integer(self, name: str, *, default: int, low: int, high: int) -> int:
+        """Give a whole number within bounds, both inclusive."""
+        text = self.text(name)
+        if text is None:
+            return default
+        # The length bound keeps a number of many digits from costing anything.
+        if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 12:  # noqa: PLR2004
+            self._add(name, f"Input should be a whole number, not {_short(text)}", "int_parsing")
+        elif not low <= (number := int(text)) <= high:
+            self._add(name, f"Input should be between {low} and {high}, not {number}", "out_of_range")
+        else:
+            return number
+        return default
+
+    def moment(self, name: str) -> Micros | None:
+        """Give a point in time."""
+        text = self.text(name)
+        if text is None:
+            return None
+        moment = parse_rfc3339(text)
+        if moment is None:
+            self._add(
+                name,
+                f"Input should be an RFC 3339 date and time with an offset, not {_short(text)}",
+                "datetime_parsing",
+            )
+        return moment
+
+    def flag(self, name: str) -> bool:
+        """Give a truth value, false when absent."""
+        text = (self.text(name) or "false").lower()
+        if text not in _TRUE | _FALSE:
+            self._add(name, f"Input should be true or false, not {_short(text)}", "bool_parsing")
+        return text in _TRUE
+
+    def choices(self, name: str, options: Sequence[str]) -> tuple[str, ...]:
+        """Give all values of a repeatable parameter, each one of `options`."""
+        values = tuple(value for key, value in self.pairs if key == name)
+        for value in values:
+            if value not in options:
+                self._add(name, f"Input should be {_any_of(options)}, not {_short(value)}", "literal_error")
+        return values
+
+    def choice(self, name: str, options: Sequence[str]) -> str | None:
+        """Give the one value of a parameter that is one of `options`."""
+        values = self.choices(name, options)
+        return values[-1] if values else None
+
+    def refuse_token(self) -> None:
+        """Note that the page token is not one of ours, or belongs to another list or filter."""
+        self._add("page_token", "Page token is not valid for this request", "page_token")
+
+    def finish(self) -> None:
+        """Raise all faults at once.
+
+        Raises:
+            Invalid: if there are any.
+        """
+        if self.faults:
+            raise Invalid(self.faults)
+
+    def _add(self, name: str, message: str, kind: str) -> None:
+        self.faults.append(Fault(loc=["query", name], msg=message, type=kind))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateBatch:
+    """What a valid create asks for. Webhooks are checked and dropped: nothing here would call them."""
+
+    directory_id: str
+    job_type: JobType
+    configuration_id: str
+
+
+def create_batch(body: bytes) -> CreateBatch:
+    """Read the body of a create.
+
+    Raises:
+        Invalid: with every fault of the body.
+    """
+    document = _BodyReader(["body"], _decode(body), [])
+    document.allow("source_directory_id", "config", "webhook_configuration_ids", "webhook_configurations")
+    config = document.child("config")
+    config.allow("job")
+    job = config.child("job")
+    job.allow("type", "configuration_id")
+    directory_id = document.string("source_directory_id")
+    job_type = job.string("type", JOB_TYPES)
+    configuration_id = job.string("configuration_id")
+    document.strings("webhook_configuration_ids")
+    document.objects("webhook_configurations", _WEBHOOK_FIELDS)
+    if document.faults:
+        raise Invalid(document.faults)
+    known: Mapping[str, JobType] = {kind: kind for kind in JOB_TYPES}
+    return CreateBatch(directory_id=directory_id, job_type=known[job_type], configuration_id=configuration_id)
+
+
+def _decode(body: bytes) -> object:
+    try:
+        document: object = json.loads(body)
+    # RecursionError: many nested brackets. ValueError: bad JSON, bad UTF-8, a number of many digits.
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it cannot be decoded"
+        raise Invalid(
+            [Fault(loc=["body"], msg=f"Body is not JSON: {reason}", type="json_invalid")]
+        ) from error
+    return document
+
+
+class _BodyReader:
+    """One object of a body, the path to it, and the list of faults shared by all of them."""
+
+    def __init__(self, path: list[str | int], value: object, faults: list[Fault]) -> None:
+        self.path = path
+        self.faults = faults
+        self.known = isinstance(value, dict)
+        self.fields: dict[str, object] = value if isinstance(value, dict) else {}
+        if not self.known:
+            self._add([], "Input should be an object", "object_type")
+
+    def allow(self, *names: str) -> None:
+        for name in self.fields:
+            if name not in names:
+                self._add([_encodable(name)], "Extra inputs are not permitted", "extra_forbidden")
+
+    def child(self, name: str) -> _BodyReader:
+        if name in self.fields:
+            return _BodyReader([*self.path, name], self.fields[name], self.faults)
+        if self.known:
+            self._add([name], "Field required", "missing")
+        absent = _BodyReader([*self.path, name], {}, self.faults)
+        absent.known = False
+        return absent
+
+    def string(self, name: str, options: Sequence[str] = ()) -> str:
+        if name not in self.fields:
+            if self.known:
+                self._add([name], "Field required", "missing")
+            return ""
+        value = self.fields[name]
+        if not isinstance(value, str):
+            self._add([name], "Input should be a string", "string_type")
+        elif options and value not in options:
+            self._add([name], f"Input should be {_any_of(options)}, not {_short(value)}", "literal_error")
+        elif len(value) > _MAX_STRING:
+            self._add([name], f"Input should have at most {_MAX_STRING} characters", "string_too_long")
+        elif not value or _encodable(value) != value:
+            self._add([name], "Input should be a string of at least one valid character", "string_value")
+        else:
+            return value
+        return ""
+
+    def strings(self, name: str) -> None:
+        for index, item in self._items(name):
+            if not isinstance(item, str):
+                self._add([name, index], "Input should be a string", "string_type")
+
+    def objects(self, name: str, allowed: Sequence[str]) -> None:
+        for index, item in self._items(name):
+            _BodyReader([*self.path, name, index], item, self.faults).allow(*allowed)
+
+    def _items(self, name: str) -> Sequence[tuple[int, object]]:
+        value = self.fields.get(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            self._add([name], "Input should be a list", "list_type")
+            return ()
+        return tuple(enumerate(value))
+
+    def _add(self, inner: list[str | int], message: str, kind: str) -> None:
+        self.faults.append(Fault(loc=[*self.path, *inner], msg=message, type=kind))
+
+
+def _any_of(options: Sequence[str]) -> str:
+    quoted = [repr(option) for option in options]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def _short(text: str) -> str:
+    # What was sent is shown escaped and cut, so that a reply never repeats a megabyte or a control code.
+    return ascii(text if len(text) <= 40 else f"{text[:40]}…")  # noqa: PLR2004
+
+
+def _encodable(text: str) -> str:
+    # A JSON body may spell half of a surrogate pair, which no reply and no database row can hold.
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,137 @@
+"""The ways out that only a person can take: to say which batch it is, or that there is none.
+
+Both hold the lock like an apply, write to the audit log, and send nothing to the service but reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.core.record import recorded
+from reconciler.model.audit import AuditLine
+from reconciler.model.errors import NotFoundError, SettingsError
+from reconciler.model.intent import Closing
+from reconciler.model.lock import Origin
+
+if TYPE_CHECKING:
+    from reconciler.engine.run import Run
+    from reconciler.model.batch import Address, Batch, Key
+    from reconciler.model.desired import DesiredBatch
+    from reconciler.model.intent import Intent
+
+
+async def import_batch(run: Run, address: Address, name: str) -> Batch:
+    """Record a live batch as the one that stands for an address, and close what was open there.
+
+    A batch under another configuration is taken only if it may be an open create of this very address
+    under another name (C5, C9): it then is recorded as an alias.
+
+    Raises:
+        SettingsError: the address is not desired, the batch does not exist, or it is other work.
+        ServiceError: the service did not answer.
+    """
+    want = _desired(run, address)
+    try:
+        batch = await run.provider(want.key).get(name)
+    except NotFoundError as error:
+        raise SettingsError(f"{name} is not known to the service", where=want.key.endpoint) from error
+    intents = [intent for intent in run.session.journal.open if intent.key == want.key]
+    batch = _same_work(batch, want, intents, run)
+    entry = recorded(
+        run.lock.entries.get(want.key),
+        want,
+        batch,
+        origin=Origin.FOUND if intents else Origin.ADOPTED,
+        now=run.eyes.clock.now(),
+        evidence=intents[-1].evidence if intents else None,
+    )
+    run.put(entry)
+    for intent in intents:
+        await run.settle(intent, Closing.FOUND, "imported by hand", entry)
+    _audit(run, address, want.key, action="import", batch=batch.id, outcome="imported")
+    run.write_down()
+    return batch
+
+
+def _same_work(batch: Batch, want: DesiredBatch, intents: list[Intent], run: Run) -> Batch:
+    if run.aliases.get(batch.key, batch.key) == want.key:
+        return batch
+    may_be_open = any(
+        batch.id not in intent.known and batch.key.directory == intent.key.directory for intent in intents
+    )
+    if may_be_open and batch.key.job is want.key.job and batch.key.project == want.key.project:
+        return batch
+    differing = [
+        f"{name} {theirs}, not {ours}"
+        for name, theirs, ours in zip(want.key._fields, batch.key, want.key, strict=True)
+        if theirs != ours
+    ]
+    raise SettingsError(f"{batch.id} is other work than {want.address}", why=f"it has {'; '.join(differing)}")
+
+
+async def resolve_absent(run: Run, address: Address) -> tuple[str, ...]:
+    """Take a person's word that what is open or gone at an address does not exist.
+
+    Closes the address's open intents, and forgets its recorded batches that the service answers 404 for.
+    Gives a sentence for each.
+
+    Raises:
+        SettingsError: nothing is open or gone there.
+        ServiceError: the service did not answer.
+    """
+    done: list[str] = []
+    for intent in run.session.journal.open:
+        if intent.address == address:
+            await run.settle(intent, Closing.ABSENT, "by hand")
+            _audit(run, address, intent.key, action="resolve", batch="", outcome="absent")
+            done.append(f"closed the create of {intent.at:%Y-%m-%d %H:%M:%S} UTC as absent")
+    for key, entry in list(run.lock.entries.items()):
+        if entry.address != address or key.endpoint not in run.eyes.providers:
+            continue
+        gone = [item.id for item in entry.batches if await _is_gone(run, key, item.id)]
+        left = tuple(item for item in entry.batches if item.id not in gone)
+        if gone and left:
+            newest = max(left, key=lambda item: (item.created_at or item.recorded_at, item.id))
+            current = newest.id if entry.current in gone else entry.current
+            run.put(replace(entry, batches=left, current=current))
+        elif gone:
+            run.drop(key)
+        for name in gone:
+            _audit(run, address, key, action="resolve", batch=name, outcome="gone")
+            done.append(f"forgot {name}, which the service does not know")
+    if not done:
+        raise SettingsError(f"nothing is open or gone at {address}", next="`reconciler plan` says what is")
+    run.write_down()
+    return tuple(done)
+
+
+async def _is_gone(run: Run, key: Key, name: str) -> bool:
+    try:
+        await run.provider(key).get(name)
+    except NotFoundError:
+        return True
+    return False
+
+
+def _desired(run: Run, address: Address) -> DesiredBatch:
+    for want in run.desired.batches:
+        if want.address == address:
+            return want
+    raise SettingsError(
+        f"{address} is not in the manifests", next="`reconciler plan --verbose` lists what is"
+    )
+
+
+def _audit(run: Run, address: Address, key: Key, *, action: str, batch: str, outcome: str) -> None:
+    run.audit.append(
+        AuditLine(
+            time=run.eyes.clock.now(),
+            action=action,
+            address=str(address),
+            key=str(key),
+            batch=batch,
+            outcome=outcome,
+            why="by hand",
+        )
+    )

@@ -1,0 +1,61 @@
+"""What the library offers, pinned: a name that goes away breaks somebody's script."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import reconciler
+
+_SURFACE = """
+Action ActionKind Address Applied AuthenticationError Batch Diagnostic Finding ForbiddenError
+InvalidRequestError JobType Key LimitError LockHeldError LockLostError ManifestError NotFoundError
+NotSentError Outcome PaymentError Plan Project RateLimitedError Reason ReasonCode ReconcilerError Result
+ServiceError SettingsError Severity Source StalePlanError StateError Status Stop UnavailableError
+UnexpectedReplyError apply load plan validate
+"""
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(reconciler.__all__) == sorted(_SURFACE.split())
+
+
+@pytest.mark.parametrize("name", sorted(_SURFACE.split()))
+def test_every_public_name_resolves_and_has_a_docstring(name: str) -> None:
+    value = getattr(reconciler, name)
+    assert value.__doc__
+
+
+def test_what_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'reconciler' has no attribute 'aply'"):
+        _ = reconciler.aply
+
+
+def _modules(code: str) -> set[str]:
+    """Which modules a fresh interpreter has loaded after some code."""
+    program = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    assert {name for name in _modules("import reconciler") if name.startswith("reconciler")} == {"reconciler"}
+
+
+def test_a_name_of_the_model_does_not_import_the_engine() -> None:
+    loaded = _modules("from reconciler import Status")
+    assert not {name for name in loaded if name.startswith(("reconciler.engine", "reconciler.adapters"))}
+
+
+def test_reading_manifests_imports_neither_httpx_nor_the_emulator() -> None:
+    loaded = _modules("import reconciler; reconciler.validate('/nonexistent')")
+    assert not loaded & {"httpx", "starlette", "sqlite3", "deepdiff", "liteparse"}
+
+
+def test_the_version_is_told_without_importing_the_command_line() -> None:
+    code = "sys.argv = ['reconciler', '--version']\nfrom reconciler.__main__ import main\nmain()\nprint()"
+    loaded = _modules(code)
+    assert {name for name in loaded if name.startswith("reconciler")} == {"reconciler", "reconciler.__main__"}
+    assert "typing" not in loaded

@@ -333,12 +333,23 @@ def _silent(event: Event) -> None:
 
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run to the end, also where an event loop runs already, as in a notebook."""
+    """Run to the end, also where an event loop runs already, as in a notebook.
+
+    The result does not go through asyncio's task: on its way out, asyncio.run has Python's signal module
+    make the repr of a handler that holds the task, and with it that of the whole plan.
+    """
+    results: list[_Result] = []
+
+    async def main() -> None:
+        results.append(await work)
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
-    from concurrent.futures import ThreadPoolExecutor
+        asyncio.run(main())
+    else:
+        from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, main()).result()
+    return results[0]

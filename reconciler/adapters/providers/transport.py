@@ -23,22 +23,26 @@ did. Through a proxy, a lost reply to CONNECT looks like a lost reply to the req
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlencode
 
 import httpx
 
 from reconciler.adapters.providers.wording import one_line
-from reconciler.model.errors import NotSentError, UnavailableError, UnexpectedReplyError
+from reconciler.model.errors import NotSentError, ServiceError, UnavailableError, UnexpectedReplyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from reconciler.model.ports import Clock
+
+_LOG = logging.getLogger(__name__)
 
 #: Seconds for one request as a whole, so that a reply that drips in forever ends too.
 DEADLINE = 120.0
@@ -147,6 +151,21 @@ class Transport:
             UnexpectedReplyError: the reply is larger or packed otherwise than a client can take.
         """
         where = f"{request.method} {self._endpoint}{request.path}"
+        query = urlencode(request.query)
+        begun = self._clock.monotonic()
+        try:
+            reply = await self._exchange(request, where)
+        except ServiceError as error:
+            _LOG.debug("%s?%s: %s (%s)", where, query, error.what, error.why)
+            raise
+        took = 1000 * (self._clock.monotonic() - begun)
+        _LOG.debug(
+            "%s?%s: %d, %d bytes, %.0f ms, request %s",
+            *(where, query, reply.status, len(reply.body), took, reply.request_id or "unnamed"),
+        )
+        return reply
+
+    async def _exchange(self, request: Request, where: str) -> Reply:
         try:
             built = self._client.build_request(
                 request.method,

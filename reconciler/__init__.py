@@ -22,8 +22,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from reconciler.api import apply, load, plan, validate
-    from reconciler.engine.stop import Stop
+    from reconciler.api import Stop, apply, load, plan, validate
     from reconciler.model.batch import Address, Batch, JobType, Key, Status
     from reconciler.model.errors import (
         AuthenticationError,
@@ -58,7 +57,6 @@ _HOMES = (
     "reconciler.model.project",
     "reconciler.model.result",
     "reconciler.model.source",
-    "reconciler.engine.stop",
     "reconciler.api",
 )
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.engine.stop import Stop
 from reconciler.model.batch import Address
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.source import Severity
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from reconciler.adapters.stores.file import FileSession, FileStore
     from reconciler.api.services import Services
     from reconciler.engine.run import Run
-    from reconciler.engine.stop import Stop
     from reconciler.model.batch import Batch
     from reconciler.model.events import Event, Listener
     from reconciler.model.plan import Plan
@@ -34,6 +34,20 @@ if TYPE_CHECKING:
     from reconciler.model.project import Project
     from reconciler.model.result import Applied
     from reconciler.model.source import Diagnostic
+
+__all__ = [
+    "PARALLELISM",
+    "Stop",
+    "apply",
+    "import_batch",
+    "init",
+    "load",
+    "plan",
+    "resolve_absent",
+    "schema",
+    "schema_names",
+    "validate",
+]
 
 #: How many requests are under way at once, unless said otherwise.
 PARALLELISM = 8
@@ -267,7 +281,6 @@ class _House:
         from reconciler.adapters.ci import environment
         from reconciler.core.expand import expand
         from reconciler.engine.run import Run
-        from reconciler.engine.stop import Stop
 
         stop = stop or Stop()
         stop.bind()

@@ -15,7 +15,6 @@ from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit, of_apply
 from reconciler.cli.options import lock_timeout_option, planning_options, with_options
 from reconciler.cli.progress import Progress
-from reconciler.engine.stop import Stop
 from reconciler.render.json import applied_document
 from reconciler.render.text import applied_lines
 
@@ -107,9 +106,9 @@ def _say_what_excludes(project: Project, out: Console) -> None:
 
 
 @contextlib.contextmanager
-def _stop_on_signals(out: Console) -> Iterator[Stop]:
+def _stop_on_signals(out: Console) -> Iterator[api.Stop]:
     """C8: the first signal asks to stop, the second stops."""
-    stop = Stop()
+    stop = api.Stop()
 
     def handle(number: int, _: FrameType | None) -> None:
         if stop.requested:

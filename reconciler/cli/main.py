@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 
 import click
 
@@ -63,10 +62,6 @@ def run_command() -> int:
     except KeyboardInterrupt:
         click.echo("Stopped at once; the journal covers what was in flight. Run apply again.", err=True)
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader has gone. Standard output is closed again when Python ends: let that find a sink.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - a traceback is a defect, and this says so
         return _defect(error)
     return code if isinstance(code, int) else Exit.DONE

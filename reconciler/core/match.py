@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.model.batch import Batch, Status
+from reconciler.model.batch import Batch, Directory, Status
 from reconciler.model.lock import Evidence, Origin
 from reconciler.model.manifest import OnCancelled, OnChange
 from reconciler.model.plan import Action, ActionKind, Reason, ReasonCode
-from reconciler.model.snapshot import Facts, Unknown
+from reconciler.model.snapshot import Facts, Gone, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,10 @@ def decide(
         moment: the time.
     """
     if isinstance(seen, Unknown):  # R7
-        return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, seen.why, entry=entry)
+        text = seen.why
+        if isinstance(seen, Gone):
+            text += f"; if it is gone for good: `reconciler lock resolve {want.address} --absent`"
+        return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, text, entry=entry)
     recorded = {item.id: item for item in entry.batches} if entry else {}
     rerun = want.set.rerun
     satisfying = [
@@ -63,13 +66,16 @@ def decide(
     ]
     if satisfying:
         return _satisfied(want, choose(satisfying, entry), entry)
+    if entry and all(batch.id != entry.current for batch in seen):  # O5: recorded and gone is not missing
+        text = f"the recorded batch {entry.current} is not among what was seen"
+        return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, text, entry=entry)
     return _unsatisfied(want, seen, entry, facts, moment)
 
 
 def choose(satisfying: Iterable[Batch], entry: Entry | None) -> Batch:
     """Of several batches that satisfy: the recorded one, else the newest, then by id (R2)."""
     current = entry.current if entry else None
-    return max(satisfying, key=lambda batch: (batch.id == current, *_age_order(batch, None)))
+    return max(satisfying, key=lambda batch: (batch.id == current, batch.created_at or _LATEST, batch.id))
 
 
 def outdated(
@@ -108,7 +114,7 @@ def _changed(batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts
     if rerun.on_configuration_change is OnChange.RERUN and facts.configuration is not None:
         saved = facts.configuration
         if evidence and evidence.configuration:
-            if saved.version != evidence.configuration:
+            if saved.version and saved.version != evidence.configuration:
                 return Reason(
                     ReasonCode.CONFIGURATION_CHANGED,
                     f"{saved.id} is no longer the one that {batch.id} ran with",
@@ -121,7 +127,8 @@ def _changed(batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts
 def _satisfied(want: DesiredBatch, batch: Batch, entry: Entry | None) -> Action:
     """R4, R5 and R11."""
     if entry is None or entry.current != batch.id:
-        text = f"{batch.id} is {batch.status} and not recorded"
+        again = entry is not None and any(item.id == batch.id for item in entry.batches)
+        text = f"{batch.id} is {batch.status} and " + ("counts again" if again else "not recorded")
         return _action(want, ActionKind.ADOPT, ReasonCode.NOT_RECORDED, text, batch=batch, entry=entry)
     if entry.address != want.address:
         text = f"{batch.id} was recorded as {entry.address}"
@@ -155,14 +162,19 @@ def _unsatisfied(
         code = ReasonCode.FAILED if failed else ReasonCode.CANCELLED
         ended = "failed" if failed else "was cancelled"
         text = f"{newest.id} {ended}; attempt {spent + 1} of {rerun.max_attempts}"
-        return _create(want, Reason(code, text), newest, entry, facts)
+        return _create(want, Reason(code, text), newest, entry, facts, moment=moment)
     if not seen:
-        return _create(want, Reason(ReasonCode.MISSING, "no such batch exists"), None, entry, facts)
-    newest = max(seen, key=lambda batch: _age_order(batch, recorded.get(batch.id)))
+        return _create(
+            want, Reason(ReasonCode.MISSING, "no such batch exists"), None, entry, facts, moment=moment
+        )
+    newest = max(seen, key=lambda batch: _age_order(batch, recorded.get(batch.id), moment))
     reason = outdated(newest, recorded.get(newest.id), rerun, facts, moment)
-    # What neither satisfies nor counts as an attempt is outdated: by R2, or as an attempt before `after`.
-    assert reason is not None
-    return _create(want, reason, newest, entry, facts)
+    if reason is None:
+        # What neither satisfies nor counts as an attempt is outdated: by R2, or as an attempt before
+        # `after`. Only a batch that completed later and that was not seen can make an exception (R7).
+        text = f"{newest.id} is {newest.status}, and what is recorded after it was not seen"
+        return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, text, batch=newest, entry=entry)
+    return _create(want, reason, newest, entry, facts, moment=moment)
 
 
 def _attempts(
@@ -177,7 +189,7 @@ def _attempts(
         batch.id: batch for batch in seen
     }
     after = _effective_after(want.set.rerun, moment)
-    ordered = sorted(known.values(), key=lambda batch: _age_order(batch, recorded.get(batch.id)))
+    ordered = sorted(known.values(), key=lambda batch: _age_order(batch, recorded.get(batch.id), moment))
     attempts: list[Batch] = []
     for batch in ordered:
         if batch.status is Status.COMPLETED:
@@ -188,12 +200,18 @@ def _attempts(
 
 
 def _create(
-    want: DesiredBatch, reason: Reason, batch: Batch | None, entry: Entry | None, facts: Facts | None
+    want: DesiredBatch,
+    reason: Reason,
+    batch: Batch | None,
+    entry: Entry | None,
+    facts: Facts | None,
+    *,
+    moment: Moment,
 ) -> Action:
-    """A create, with the evidence that it is made for (R3)."""
+    """A create, with the evidence that it is made for (R3): an `after` that is yet to come is none."""
     evidence = Evidence(
         reason=reason.code,
-        after=want.set.rerun.after,
+        after=_effective_after(want.set.rerun, moment),
         inputs=facts.inputs if facts else None,
         configuration=facts.configuration.version if facts and facts.configuration else None,
     )
@@ -221,7 +239,7 @@ def _action(
     evidence: Evidence | None = None,
 ) -> Action:
     name = entry.directory_name if entry else ""
-    if facts is not None and hasattr(facts.directory, "name"):
+    if facts is not None and isinstance(facts.directory, Directory):
         name = facts.directory.name
     previous = entry.address if entry and kind is ActionKind.MOVE else None
     return Action(
@@ -232,7 +250,7 @@ def _action(
         batch=batch,
         previous=previous,
         directory_name=name,
-        files=facts.files if facts else None,
+        files=facts.files if facts and isinstance(facts.directory, Directory) else None,
         evidence=evidence,
     )
 
@@ -250,9 +268,17 @@ def _since(after: datetime, batch: Batch, recorded: Recorded | None) -> bool:
     return evidence is not None and evidence.after is not None and evidence.after >= after
 
 
-def _age_order(batch: Batch, recorded: Recorded | None) -> tuple[datetime, str]:
-    """Oldest first, then by id. A batch without any time counts as the newest: it might be."""
-    return (batch.created_at or (recorded.recorded_at if recorded else _LATEST), batch.id)
+def _age_order(batch: Batch, recorded: Recorded | None, moment: Moment) -> tuple[datetime, str]:
+    """Oldest first, then by id. A batch without any time counts as the newest: it might be.
+
+    Where the service gave no time, this tool's stands in, moved to the service's clock: a skew of hours
+    must not put a failed attempt before the batch that it was to replace.
+    """
+    if batch.created_at is not None:
+        return batch.created_at, batch.id
+    if recorded is None:
+        return _LATEST, batch.id
+    return recorded.recorded_at + (moment.service - moment.now), batch.id
 
 
 def _later(one: datetime | None, other: datetime | None) -> bool:

@@ -14,18 +14,19 @@ from reconciler.model.canonical import digest
 from reconciler.model.lock import Origin
 from reconciler.model.manifest import OnRemove
 from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
+from reconciler.model.snapshot import Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from reconciler.core.select import Selection
-    from reconciler.model.batch import Key
+    from reconciler.model.batch import Address, Key
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Entry, Lock
     from reconciler.model.project import Limits
-    from reconciler.model.snapshot import Facts, Snapshot
+    from reconciler.model.snapshot import Facts, Seen, Snapshot
 
 
 def plan(
@@ -51,7 +52,10 @@ def plan(
         limits: how much a plan may do.
         selection: what it is about.
     """
-    open_intents = {intent.key: intent for intent in intents}
+    # Of several intents of one key the oldest speaks, whatever order they come in (R1).
+    open_intents = {
+        intent.key: intent for intent in sorted(intents, key=lambda item: (item.at, item.id), reverse=True)
+    }
     aliases = aliases_of(lock)
     wanted = {batch.key: batch for batch in desired.batches}
     selected = [batch for batch in desired.batches if selection.wants(batch)]
@@ -60,17 +64,31 @@ def plan(
         intent = open_intents.get(want.key)
         owner = wanted.get(aliases.get(want.key, want.key), want)
         if intent is not None:
-            actions.append(_open(want, intent))
+            actions.append(_open(intent, want.address))
         elif owner is not want:
-            actions.append(_same_work(want, owner))
+            actions.append(_same_work(want, owner.address))
         else:
             endpoint = want.key.endpoint
             moment = Moment(now, snapshot.clocks.get(endpoint, now))
             action = decide(
                 want, snapshot.of(want.key), lock.entries.get(want.key), facts.get(want.key), moment
             )
+            if action.kind is ActionKind.CREATE and want.key in aliases:
+                action = _same_work(want, lock.entries[aliases[want.key]].address)
             actions.append(_checked(action, facts.get(want.key), moment))
-    actions += _no_longer_desired(desired, wanted, lock, snapshot, selection)
+    actions += [
+        _open(intent, intent.address)
+        for key, intent in open_intents.items()
+        if key not in wanted and selection.covers(intent.address)
+    ]
+    left = {
+        key: entry for key, entry in lock.entries.items() if key not in wanted and key not in open_intents
+    }
+    actions += [
+        _no_longer_desired(entry, desired, lock, snapshot.of(key))
+        for key, entry in left.items()
+        if selection.covers(entry.address)
+    ]
     actions.sort(key=lambda action: (action.address, action.key))
     return Plan(
         actions=tuple(actions),
@@ -92,7 +110,8 @@ def state_digest(lock: Lock) -> str:
 
 def aliases_of(lock: Lock) -> dict[Key, Key]:
     """From the key under which the service answered to the key that had been asked for (C9)."""
-    return {alias: key for entry in lock.entries.values() for alias, key in aliases_in(entry).items()}
+    pairs = [pair for entry in lock.entries.values() for pair in aliases_in(entry).items()]
+    return dict(sorted(pairs, reverse=True))  # of several keys with one alias the first (R1)
 
 
 def aliases_in(entry: Entry) -> dict[Key, Key]:
@@ -104,24 +123,27 @@ def aliases_in(entry: Entry) -> dict[Key, Key]:
     }
 
 
-def _open(want: DesiredBatch, intent: Intent) -> Action:
-    """R8: never created, and the way out is named."""
+def _open(intent: Intent, address: Address) -> Action:
+    """R8: never created, nor forgotten when it is no longer desired; and the way out is named."""
     text = (
         f"a create was sent at {intent.at:%Y-%m-%d %H:%M:%S} UTC and its outcome is not known"
         "; `reconciler apply` looks for it first"
     )
     return Action(
         kind=ActionKind.UNRESOLVED,
-        address=want.address,
-        key=want.key,
+        address=address,
+        key=intent.key,
         reason=Reason(ReasonCode.OPEN_INTENT, text),
         directory_name=intent.directory_name,
     )
 
 
-def _same_work(want: DesiredBatch, owner: DesiredBatch) -> Action:
-    """The service treats two desired keys as one: creating the second would run the work twice."""
-    text = f"the service calls this the same work as {owner.address}; desire only one of the two"
+def _same_work(want: DesiredBatch, owner: Address) -> Action:
+    """The service treats two keys as one (C9): creating the second would run the work twice.
+
+    When only the second is still desired, the first is forgotten, and the next plan sees its batch here.
+    """
+    text = f"the service calls this the same work as {owner}; desire only one of the two, and apply again"
     return Action(
         kind=ActionKind.BLOCKED, address=want.address, key=want.key, reason=Reason(ReasonCode.SAME_WORK, text)
     )
@@ -145,35 +167,32 @@ def _checked(action: Action, facts: Facts | None, moment: Moment) -> Action:
     )
 
 
-def _no_longer_desired(
-    desired: Desired, wanted: Mapping[Key, DesiredBatch], lock: Lock, snapshot: Snapshot, selection: Selection
-) -> Iterator[Action]:
+def _no_longer_desired(entry: Entry, desired: Desired, lock: Lock, seen: Seen) -> Action:
     """R10. The batch itself is left alone, unless everything speaks for cancelling it."""
-    for key, entry in lock.entries.items():
-        if key in wanted or not selection.covers(entry.address):
-            continue
-        batch = entry.recorded.as_batch(key)
-        seen = snapshot.of(key)
-        if isinstance(seen, tuple):
-            batch = next((item for item in seen if item.id == batch.id), batch)
-        cancel = (
-            entry.on_remove is OnRemove.CANCEL
-            and not batch.status.terminal
-            and entry.recorded.origin is not Origin.ADOPTED
-            and lock.sets.get(entry.address.set) != desired.sets.get(entry.address.set)
-        )
-        yield Action(
-            kind=ActionKind.CANCEL if cancel else ActionKind.FORGET,
-            address=entry.address,
-            key=key,
-            reason=Reason(
-                ReasonCode.NOT_DESIRED,
-                f"no longer in the manifests; {batch.id} ({batch.status}) "
-                + ("is cancelled" if cancel else "is left alone"),
-            ),
-            batch=batch,
-            directory_name=entry.directory_name,
-        )
+    recorded = entry.recorded
+    batch = recorded.as_batch(entry.key)
+    wanted_gone = (
+        entry.on_remove is OnRemove.CANCEL
+        and not batch.status.terminal
+        and recorded.origin is Origin.CREATED  # C5: only where a reply named it
+        and lock.sets.get(entry.address.set) != desired.sets.get(entry.address.set)
+    )
+    kind, code, end = ActionKind.FORGET, ReasonCode.NOT_DESIRED, "is left alone"
+    if isinstance(seen, tuple) and (live := next((item for item in seen if item.id == batch.id), None)):
+        batch = live
+        if wanted_gone and not batch.status.terminal:
+            kind, end = ActionKind.CANCEL, "is cancelled"
+    elif wanted_gone:  # R7: whether it has ended is not known, and forgetting it would let it run on
+        why = seen.why if isinstance(seen, Unknown) else "the listing lacks it"
+        kind, code, end = ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, f"is to be cancelled, but {why}"
+    return Action(
+        kind=kind,
+        address=entry.address,
+        key=entry.key,
+        reason=Reason(code, f"no longer in the manifests; {batch.id} ({batch.status}) {end}"),
+        batch=batch,
+        directory_name=entry.directory_name,
+    )
 
 
 def _breaches(actions: Iterable[Action], limits: Limits) -> Iterator[Breach]:

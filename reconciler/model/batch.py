@@ -78,7 +78,7 @@ class Key(NamedTuple):
         text = " ".join(self)
         if _PLAIN.fullmatch(text):
             return text
-        return " ".join(quote(part, safe=_READABLE) for part in self)
+        return " ".join(quote(part, safe=_READABLE, errors="surrogatepass") for part in self)
 
     @classmethod
     def parse(cls, text: str) -> Key:
@@ -89,7 +89,7 @@ class Key(NamedTuple):
         """
         parts = text.split(" ")
         if "%" in text:
-            parts = [unquote(part) for part in parts]
+            parts = [unquote(part, errors="surrogatepass") for part in parts]
         if len(parts) != len(cls._fields):
             raise ValueError(
                 f"{text!r} is not a key: it has {len(parts)} parts instead of {len(cls._fields)}"

@@ -19,4 +19,5 @@ def canonical(value: Any) -> str:  # noqa: ANN401 - whatever json can write
 
 def digest(value: Any) -> str:  # noqa: ANN401 - whatever json can write
     """``sha256:`` and the hexadecimal digest of the canonical text of a value."""
-    return "sha256:" + hashlib.sha256(canonical(value).encode()).hexdigest()
+    # Half a surrogate pair is no character, but JSON lets a service send one in a name.
+    return "sha256:" + hashlib.sha256(canonical(value).encode(errors="backslashreplace")).hexdigest()

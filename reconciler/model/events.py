@@ -86,6 +86,15 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class FileFailed:
+    """A batch ended, and one of its files came to nothing."""
+
+    address: Address
+    file: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """The embedded service has written what it made of the documents to this folder."""
 
@@ -109,6 +118,7 @@ Event: TypeAlias = (
     | Failed
     | Progressed
     | Pending
+    | FileFailed
     | Stored
     | Warned
 )

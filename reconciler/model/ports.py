@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.model.audit import AuditLine
-    from reconciler.model.batch import Batch, Configuration, Directory, DirectoryFile, FileResult, Key, Status
+    from reconciler.model.batch import (
+        Batch,
+        Configuration,
+        Directory,
+        DirectoryFile,
+        FileResult,
+        JobType,
+        Key,
+        Status,
+    )
     from reconciler.model.intent import Intent, JournalState, SendOutcome, Settled
     from reconciler.model.lock import Lock
 
@@ -85,6 +94,10 @@ class Provider(Protocol):
 
     async def results(self, batch: str) -> tuple[FileResult, ...] | None:
         """What the batch did per file, or None while the service does not say."""
+        ...
+
+    async def job_error(self, job: JobType, name: str) -> str | None:
+        """Why the job of one file failed, or None while or when it did not."""
         ...
 
     async def cancel(self, batch: str) -> Batch:

@@ -62,6 +62,7 @@ class Applied:
         results: one per action that was not KEEP, in the plan's order.
         findings: duplicates and ambiguity.
         batches: the batches that the run waited for, as last seen.
+        failed_files: how many files of those batches came to nothing.
         ended: why no further create was begun, or "".
         stopped: the signal that ended the run, or None.
     """
@@ -70,5 +71,6 @@ class Applied:
     results: tuple[Result, ...] = ()
     findings: tuple[Finding, ...] = ()
     batches: tuple[Batch, ...] = ()
+    failed_files: int = 0
     ended: str = ""
     stopped: int | None = None

@@ -61,6 +61,7 @@ def applied_document(applied: Applied) -> dict[str, Any]:
             for result in applied.results
         ],
         "batches": [_batch(batch) for batch in applied.batches],
+        "failedFiles": applied.failed_files,
     }
 
 

@@ -189,6 +189,8 @@ def summary_line(applied: Applied) -> str:
         ended[batch.status] = ended.get(batch.status, 0) + 1
     if ended:
         text += " Batches: " + ", ".join(f"{ended[status]:,} {status}" for status in sorted(ended)) + "."
+    if applied.failed_files:
+        text += f" {_number(applied.failed_files, 'file', 'files')} failed."
     return text
 
 
@@ -217,6 +219,8 @@ def event_line(event: Event) -> str | None:
             return harmless(
                 f"  ? {intent.address}  looking for the batch of a create from {intent.at:%H:%M:%S} UTC"
             )
+        case events.FileFailed(address, file, why):
+            return harmless(f"    {address}  {file}  failed: {why}")
         case events.Stored(folder):
             return harmless(f"    what was made of the documents: {folder}")
         case events.Warned(message):

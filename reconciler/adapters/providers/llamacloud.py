@@ -23,6 +23,7 @@ from urllib.parse import quote
 from reconciler.adapters.providers import retry, wire
 from reconciler.adapters.providers.refusals import detail, refusal
 from reconciler.adapters.providers.transport import DEADLINE, Reply, Request, Transport
+from reconciler.model.batch import JobType
 from reconciler.model.errors import (
     AuthenticationError,
     ForbiddenError,
@@ -50,6 +51,7 @@ T = TypeVar("T")
 
 BATCHES = "/api/v2/batches"
 DIRECTORIES = "/api/v1/beta/directories"
+_JOBS = {JobType.PARSE_V2: "/api/v2/parse", JobType.EXTRACT_V2: "/api/v2/extract"}
 CONFIGURATIONS = "/api/v1/beta/configurations"
 
 #: The most that is known to be allowed: larger page sizes are not documented for batches.
@@ -162,6 +164,15 @@ class LlamaCloud:
             ServiceError: the results cannot be had.
         """
         return wire.decode(await self._read(_path(BATCHES, batch), ("expand", "results")), wire.results)
+
+    async def job_error(self, job: JobType, name: str) -> str | None:
+        """Why the job of one file failed, or None while or when it did not.
+
+        Raises:
+            NotFoundError: the service does not know the job.
+            ServiceError: it cannot be had.
+        """
+        return wire.decode(await self._read(_path(_JOBS[job], name)), wire.job_error)
 
     async def cancel(self, batch: str) -> Batch:
         """Ask once for a batch to be cancelled; the reply need not be CANCELLED yet.

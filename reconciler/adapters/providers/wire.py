@@ -161,6 +161,18 @@ def _result(value: object) -> FileResult:
     )
 
 
+#: What a job is said to have come to when it came to nothing; the services document no list.
+_FAILED_JOB = frozenset({"FAILED", "ERROR", "CANCELLED"})
+
+
+def job_error(value: object) -> str | None:
+    """Why a job failed, or None while or when it did not. A parse job's fields stand one level down."""
+    job = _field(value, "job", _record) if isinstance(value, dict) and "job" in value else value
+    status = _field(job, "status", _text)
+    error = _optional(job, "error_message", _words)
+    return error or (f"the job is {status}" if status in _FAILED_JOB else None)
+
+
 def directory(value: object) -> Directory:
     """A source directory."""
     return Directory(
@@ -208,6 +220,12 @@ def _optional(record: object, name: str, read: Callable[[object], T]) -> T | Non
     if isinstance(record, dict) and record.get(name) is None:
         return None
     return _field(record, name, read)
+
+
+def _record(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _unfit("an object", value)
+    return value
 
 
 def _list(value: object) -> list[object]:

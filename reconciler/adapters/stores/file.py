@@ -13,14 +13,23 @@ import fcntl
 import hashlib
 import os
 import secrets
+import threading
 import time
 import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconciler.adapters.stores.journal import Closed, Journal, Note, Opened, read_journal, write_note
+from reconciler.adapters.stores.journal import (
+    Closed,
+    Committed,
+    Journal,
+    Note,
+    Opened,
+    read_journal,
+    write_note,
+)
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
-from reconciler.adapters.stores.text import stamp
+from reconciler.adapters.stores.text import as_bytes, stamp
 from reconciler.model.errors import LockHeldError, LockLostError, StateError
 from reconciler.model.intent import JournalState
 from reconciler.model.lock import Lock
@@ -57,9 +66,11 @@ class FileStore:
         Raises:
             StateError: a file cannot be read, or is none of ours.
         """
+        # The journal first: what a run that ends meanwhile takes out of it is in the lockfile by then.
+        content = b""
+        with self._explained("read"), contextlib.suppress(FileNotFoundError):
+            content = self._journal.read_bytes()
         text = self._read_lockfile()
-        with self._explained("read"):
-            content = self._journal.read_bytes() if self._journal.exists() else b""
         journal = read_journal(content, self._journal_shown)
         lock = read_lock(text.decode(), self.shown) if text else Lock()
         return _recovered(lock, journal), _state(journal, text)
@@ -74,7 +85,7 @@ class FileStore:
         """
         with self._explained("write"):
             self._journal.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._journal, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             self._acquire(descriptor, timeout)
             text = self._read_lockfile()
@@ -88,6 +99,8 @@ class FileStore:
                     self, descriptor, lock=_recovered(lock, journal), journal=_state(journal, text), text=text
                 )
                 session.append([Opened(secrets.token_hex(4), self.holder, stamp(self.now))])
+                if not content:
+                    _sync_folder(self._journal.parent)  # a new file's name is to last as long as its lines
             yield session
         finally:
             os.close(descriptor)
@@ -123,7 +136,7 @@ class FileStore:
         return LockHeldError(
             f"the lock is held by {holder or 'another process'}",
             where=self._journal_shown,
-            next="Wait for it with --lock-timeout 10m; a lock never outlives the process that holds it",
+            next="Wait with --lock-timeout 10m; a lock never outlives the process that holds it",
         )
 
     def _read_lockfile(self) -> bytes:
@@ -169,6 +182,8 @@ class FileSession:
         self._descriptor = descriptor
         self._text = text
         self._open = {intent.id for intent in journal.open}
+        self._uncommitted = bool(journal.recovered)
+        self._writing = threading.Lock()
         self.lock = lock
         self.journal = journal
 
@@ -205,37 +220,48 @@ class FileSession:
                 self._open.add(note.id)
             else:
                 self._open.discard(note.intent)
+                self._uncommitted |= note.entry is not None
 
     def append(self, notes: Sequence[Note]) -> None:
-        """Write lines at the end and make them durable."""
-        with self._store._explained("write"):  # noqa: SLF001 - as above
-            os.lseek(self._descriptor, 0, os.SEEK_END)
-            _write_all(self._descriptor, b"".join(write_note(note) for note in notes))
-            os.fsync(self._descriptor)
+        """Write lines at the end and make them durable, or leave none of them."""
+        content = b"".join(write_note(note) for note in notes)
+        with self._writing, self._store._explained("write"):  # noqa: SLF001 - as above
+            size = os.fstat(self._descriptor).st_size
+            try:
+                _write_all(self._descriptor, content)
+                os.fsync(self._descriptor)
+            except OSError:
+                # Half a line, as a full disk leaves it, would spoil the next note that does get through.
+                os.ftruncate(self._descriptor, size)
+                raise
 
     def commit(self, lock: Lock) -> Lock:
         """Replace the lockfile, if it says anything new, and give it back as it stands.
 
         The serial rises with every change but that of a status, a time or an audit head (R10's policies
-        and R3's evidence included), and the lineage is made with the first.
+        and R3's evidence included), and the lineage is made with the first; what the argument says of the
+        two does not count once there is a lockfile.
 
         Raises:
             StateError: it could not be made durable; the old one then stands as it was.
         """
-        if lock == Lock():
+        if lock == Lock() and not self._text:
             return lock
-        if not lock.lineage:
-            lock = replace(lock, lineage=str(uuid.uuid4()))
         before = read_lock(self._text.decode(), self._store.shown) if self._text else Lock()
+        lineage = before.lineage or lock.lineage or str(uuid.uuid4())
+        lock = replace(lock, lineage=lineage, serial=before.serial)
         if _substance(lock) != _substance(before):
             lock = replace(lock, serial=before.serial + 1)
-        text = write_lock(lock).encode()
+        text = as_bytes(write_lock(lock))
         if text != self._text:
             self.confirm()
             with self._store._explained("write"):  # noqa: SLF001 - as above
                 _replace(self._store.path, text)
             self._text = text
         self.lock = lock
+        if self._uncommitted:
+            self.append([Committed(_digest(text))])
+            self._uncommitted = False
         return lock
 
     def close(self) -> None:
@@ -312,7 +338,11 @@ def _replace(path: Path, content: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:

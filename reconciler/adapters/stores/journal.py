@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.adapters.stores.text import (
     Malformed,
+    as_bytes,
     intent_from_json,
     intent_to_json,
     settled_from_json,
@@ -42,7 +43,18 @@ class Closed:
     lockfile: str
 
 
-Note = Opened | Closed | Intent | Settled
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The lockfile was written with this digest, so the entries noted above this line are in it.
+
+    Without it an intent that stays open would bring those entries back in every later run, over what has
+    been moved, forgotten or created since.
+    """
+
+    lockfile: str
+
+
+Note = Opened | Closed | Committed | Intent | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ class Journal:
 
     Attributes:
         open: intents without an end, oldest first.
-        recovered: entries that were recorded since the journal was last closed, oldest first.
+        recovered: entries that were recorded since the lockfile was last written, oldest first.
         closed: the digest in the closing line, if that is the last line.
         holder: who opened it last, or "".
         size: how many bytes of it are whole lines.
@@ -71,11 +83,13 @@ def write_note(note: Note) -> bytes:
             fields: dict[str, Any] = {"note": "opened", "run": run, "holder": holder, "at": at}
         case Closed(lockfile):
             fields = {"note": "closed", "lockfile": lockfile}
+        case Committed(lockfile):
+            fields = {"note": "committed", "lockfile": lockfile}
         case Intent():
             fields = intent_to_json(note)
         case Settled():
             fields = settled_to_json(note)
-    text = canonical(fields).encode()
+    text = as_bytes(canonical(fields))
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
@@ -104,6 +118,8 @@ def read_journal(content: bytes, file: str) -> Journal:
                 holder = f"{note.holder} since {note.at}"
             case Closed():
                 closed, open_intents, recovered = note.lockfile, {}, []
+            case Committed():
+                recovered = []
             case Intent():
                 open_intents[note.id] = note
             case Settled():
@@ -124,14 +140,26 @@ def _read_note(line: bytes) -> Note:
     if checksum != b"%08x" % zlib.crc32(text):
         raise Malformed("the checksum does not fit the line")
     fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise Malformed("the note is no object")
     match fields.get("note"):
         case "opened":
-            return Opened(fields["run"], fields["holder"], fields["at"])
+            return Opened(**_texts(fields, {"run", "holder", "at"}))
         case "closed":
-            return Closed(fields["lockfile"])
+            return Closed(**_texts(fields, {"lockfile"}))
+        case "committed":
+            return Committed(**_texts(fields, {"lockfile"}))
         case "intent":
             return intent_from_json(fields)
         case "settled":
             return settled_from_json(fields)
         case other:
             raise Malformed(f"note {other!r} is not known")
+
+
+def _texts(fields: dict[str, Any], names: set[str]) -> dict[str, str]:
+    """The fields of a note that has nothing but text in it."""
+    given = {name: value for name, value in fields.items() if name != "note"}
+    if given.keys() != names or not all(isinstance(value, str) for value in given.values()):
+        raise Malformed(f"expected the text of {', '.join(sorted(names))}")
+    return given

@@ -6,13 +6,15 @@ Here is the whole document; single values are in `text`. Nothing is read from or
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reconciler.adapters.stores.text import Malformed, entry_from_json, entry_to_json
-from reconciler.model.batch import Key
+from reconciler.adapters.stores.text import Malformed, entry_from_json, entry_to_json, read_key
 from reconciler.model.canonical import canonical
 from reconciler.model.errors import StateError
 from reconciler.model.lock import Entry, Lock
+
+if TYPE_CHECKING:
+    from reconciler.model.batch import Key
 
 #: The format that this version writes, and the only one that it reads.
 LOCK_VERSION = 1
@@ -51,8 +53,8 @@ def read_lock(text: str, file: str) -> Lock:
     """
     document = _document(text, file)
     version = document.get("lockVersion")
-    if version != LOCK_VERSION:
-        newer = isinstance(version, int) and version > LOCK_VERSION
+    if type(version) is not int or version != LOCK_VERSION:  # True equals 1
+        newer = type(version) is int and version > LOCK_VERSION
         raise StateError(
             f"lockVersion {version!r} is not known",
             where=file,
@@ -62,30 +64,40 @@ def read_lock(text: str, file: str) -> Lock:
     entries: dict[Key, Entry] = {}
     for name, written in _object(document, "entries", file).items():
         try:
-            key = Key.parse(name)
+            key = read_key(name)
             entries[key] = entry_from_json(key, written)
         except ValueError as error:
             raise StateError(
                 f"entry {name}: {error}", where=_line_of(text, name, file), next=_RESTORE
             ) from error
     serial, lineage, heads = document.get("serial"), document.get("lineage"), document.get("heads")
-    if not (isinstance(serial, int) and isinstance(lineage, str) and isinstance(heads, list)):
+    if not (
+        type(serial) is int
+        and serial >= 0
+        and isinstance(lineage, str)
+        and isinstance(heads, list)
+        and all(isinstance(head, str) for head in heads)
+    ):
         raise StateError("serial, lineage or heads is missing or of another type", where=file, next=_RESTORE)
     return Lock(
         lineage=lineage,
         serial=serial,
-        heads=tuple(str(head) for head in heads),
+        heads=tuple(heads),
         projects=_texts(document, "projects", file),
         sets=_texts(document, "sets", file),
         entries=entries,
     )
 
 
-_RESTORE = "Restore it from git, or delete it: the next plan then adopts the batches that exist and creates none of them again"
+_RESTORE = (
+    "Restore it from git, or delete it: the next plan then adopts the batches that exist and creates none of"
+    " them again"
+)
 
 
 def _document(text: str, file: str) -> dict[str, Any]:
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines(): JSON lets U+2028 and its like stand in a name, and they break no line here.
+    for number, line in enumerate(text.split("\n"), 1):
         if line.startswith(_MARKS):
             raise StateError(
                 "git's conflict marks are in it",
@@ -99,7 +111,7 @@ def _document(text: str, file: str) -> dict[str, Any]:
         raise StateError(
             f"not valid JSON: {error.msg}", where=f"{file}:{error.lineno}:{error.colno}", next=_RESTORE
         ) from error
-    except (Malformed, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise StateError(f"not a lockfile: {error}", where=file, next=_RESTORE) from error
     if not isinstance(document, dict) or (unknown := document.keys() - _FIELDS):
         what = f"unknown field {min(unknown)!r}" if isinstance(document, dict) else "it is not a JSON object"
@@ -125,12 +137,15 @@ def _object(document: dict[str, Any], name: str, file: str) -> dict[str, Any]:
 
 
 def _texts(document: dict[str, Any], name: str, file: str) -> dict[str, str]:
-    return {key: str(value) for key, value in _object(document, name, file).items()}
+    fields = _object(document, name, file)
+    if wrong := sorted(key for key, value in fields.items() if not isinstance(value, str)):
+        raise StateError(f"{name}: {wrong[0]}: expected text", where=file, next=_RESTORE)
+    return fields
 
 
 def _line_of(text: str, name: str, file: str) -> str:
     start = _json(name)
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.startswith(start):
             return f"{file}:{number}"
     return file

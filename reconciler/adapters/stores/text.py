@@ -60,7 +60,10 @@ def entry_from_json(key: Key, written: object) -> Entry:
         on_remove=_word(OnRemove, fields, "onRemove", OnRemove.KEEP),
         directory_name=_text(fields, "directoryName", ""),
     )
-    if all(item.id != entry.current for item in entry.batches):
+    ids = {item.id for item in entry.batches}
+    if len(ids) != len(entry.batches):
+        raise Malformed("batches: the same batch stands in it twice")
+    if entry.current not in ids:
         raise Malformed(f"current: {entry.current} is none of the batches")
     return entry
 
@@ -82,12 +85,13 @@ def intent_to_json(intent: Intent) -> _Json:
 
 def intent_from_json(fields: _Json) -> Intent:
     """The opposite of `intent_to_json`."""
+    _fields(fields, {"note", "id", "key", "address", "known", "evidence", "at", "run", "directoryName"})
     known = fields.get("known")
-    if not isinstance(known, list):
+    if not (isinstance(known, list) and all(isinstance(name, str) for name in known)):
         raise Malformed("known: expected a list of ids")
     return Intent(
         id=_text(fields, "id"),
-        key=_read(Key.parse, fields, "key"),
+        key=_read(read_key, fields, "key"),
         address=_read(Address.parse, fields, "address"),
         known=frozenset(known),
         evidence=_evidence_from_json(fields.get("evidence")),
@@ -110,11 +114,25 @@ def settled_to_json(settled: Settled) -> _Json:
 
 def settled_from_json(fields: _Json) -> Settled:
     """The opposite of `settled_to_json`."""
+    _fields(fields, {"note", "intent", "closing", "why", "key", "entry"})
     entry = None
-    if "entry" in fields:
-        entry = entry_from_json(_read(Key.parse, fields, "key"), fields["entry"])
+    if "entry" in fields or "key" in fields:
+        entry = entry_from_json(_read(read_key, fields, "key"), fields.get("entry"))
     closing = _word(Closing, fields, "closing", None)
     return Settled(_text(fields, "intent"), closing, _text(fields, "why", ""), entry)
+
+
+def read_key(text: str) -> Key:
+    """A key as this tool writes it: two spellings of one key would be two entries, and one would be lost."""
+    key = Key.parse(text)
+    if str(key) != text:
+        raise Malformed(f"{text!r} is another spelling of {str(key)!r}")
+    return key
+
+
+def as_bytes(text: str) -> bytes:
+    """JSON as UTF-8. Half a surrogate pair, which UTF-8 cannot hold, stands as JSON's own escape of it."""
+    return text.encode(errors="backslashreplace")
 
 
 def stamp(moment: datetime) -> str:
@@ -220,8 +238,7 @@ def _time(fields: _Json, name: str) -> datetime:
         moment = datetime.fromisoformat(value)
     except ValueError:
         raise Malformed(f"{name}: {value!r:.60} is not a time") from None
-    if moment.tzinfo is None:
-        raise Malformed(f"{name}: {value!r:.60} has no time zone")
-    # fromisoformat makes a new timezone object for "+00:00" on some versions; one shared UTC keeps
-    # a hundred thousand entries small and quick to compare.
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    # fromisoformat reads far more than this tool writes: weeks, basic format, any offset.
+    if not value.endswith("Z") or stamp(moment) != value:
+        raise Malformed(f"{name}: {value!r:.60} is not a time in UTC as this tool writes it")
+    return moment

@@ -1,0 +1,287 @@
+"""What every store promises (C1, C2, C3, C9), whatever it keeps its state in.
+
+A further store is one more row of ``STORES``: a function of a folder of its own and of a holder's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from reconciler.adapters.stores.file import FileStore
+from reconciler.model.batch import Address, JobType, Key, Status
+from reconciler.model.errors import LockHeldError
+from reconciler.model.intent import Closing, Intent, JournalState, Settled
+from reconciler.model.lock import Entry, Evidence, Lock, Origin, Recorded
+from reconciler.model.manifest import OnRemove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from reconciler.model.ports import Store
+
+NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
+
+
+def _file_store(folder: Path, holder: str) -> Store:
+    return FileStore(folder / "reconciler.lock", "reconciler.lock", holder, NOON)
+
+
+STORES: dict[str, Callable[[Path, str], Store]] = {"file": _file_store}
+
+
+class Reopen(Protocol):
+    """Opens the store of this test once more, as another process would."""
+
+    def __call__(self, holder: str = "ada@desk") -> Store: ...
+
+
+@pytest.fixture(params=sorted(STORES))
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+    factory = STORES[request.param]
+
+    def again(holder: str = "ada@desk") -> Store:
+        return factory(tmp_path, holder)
+
+    return again
+
+
+@dataclass(frozen=True)
+class Some:
+    """Small values that mean nothing in particular."""
+
+    def key(self, directory: str = "dir-1") -> Key:
+        return Key("https://api.example", "prj-1", directory, JobType.PARSE_V2, "cfg-1")
+
+    def entry(self, directory: str = "dir-1", *batches: str, status: Status = Status.PENDING) -> Entry:
+        """An entry whose last batch stands."""
+        names = batches or ("bat-1",)
+        recorded = tuple(Recorded(name, status, Origin.CREATED, NOON, NOON) for name in names)
+        address = Address("invoices", directory)
+        return Entry(key=self.key(directory), address=address, current=names[-1], batches=recorded)
+
+    def lock(self, *entries: Entry) -> Lock:
+        return Lock(entries={entry.key: entry for entry in entries or (self.entry(),)})
+
+    def with_status(self, lock: Lock, status: Status) -> Lock:
+        """The same batches, seen again."""
+        entries = {
+            key: replace(
+                entry,
+                batches=tuple(replace(item, status=status, updated_at=NOON) for item in entry.batches),
+            )
+            for key, entry in lock.entries.items()
+        }
+        return replace(lock, entries=entries)
+
+    def intent(self, name: str = "int-1", directory: str = "dir-1", minutes: int = 0) -> Intent:
+        return Intent(
+            id=name,
+            key=self.key(directory),
+            address=Address("invoices", directory),
+            known=frozenset({"bat-8", "bat-9"}),
+            evidence=Evidence("missing"),
+            at=NOON + timedelta(minutes=minutes),
+            run="run-1",
+            directory_name="September",
+        )
+
+
+@pytest.fixture
+def some() -> Some:
+    return Some()
+
+
+def test_at_first_nothing_stands_and_the_journal_is_cold(reopen: Reopen) -> None:
+    assert reopen().read() == (Lock(), JournalState())
+
+
+def test_what_was_committed_is_read_by_others(reopen: Reopen, some: Some) -> None:
+    with reopen().hold(0) as session:
+        written = session.commit(
+            replace(some.lock(), sets={"invoices": "sha256:1"}, projects={"https://api.example": "prj-1"})
+        )
+        assert session.lock == written
+        assert reopen().read()[0] == written  # reading takes no lock
+    with reopen().hold(0) as session:
+        assert session.lock == written
+
+
+def test_an_empty_lock_is_not_written_where_there_is_none(reopen: Reopen) -> None:
+    with reopen().hold(0) as session:
+        assert session.commit(Lock()) == Lock()
+        session.close()
+    assert reopen().read() == (Lock(), JournalState(warm=True))
+
+
+def test_the_lineage_is_made_once_and_the_serial_counts_from_one(reopen: Reopen, some: Some) -> None:
+    with reopen().hold(0) as session:
+        first = session.commit(some.lock())
+        second = session.commit(replace(first, entries={}))
+        third = session.commit(replace(some.lock(), serial=77, lineage="another"))
+    assert first.lineage
+    assert [lock.serial for lock in (first, second, third)] == [1, 2, 3]
+    assert {lock.lineage for lock in (first, second, third)} == {first.lineage}
+
+
+def test_a_mere_refresh_raises_no_serial_and_is_kept(reopen: Reopen, some: Some) -> None:
+    with reopen().hold(0) as session:
+        before = session.commit(some.lock())
+        after = session.commit(
+            replace(some.with_status(before, Status.COMPLETED), heads=("run.jsonl#sha256:1",))
+        )
+    assert (after.serial, after.lineage) == (before.serial, before.lineage)
+    assert after != before
+    assert reopen().read()[0] == after
+
+
+_CHANGES: list[tuple[str, Callable[[Some, Lock], Lock]]] = [
+    ("an entry more", lambda some, lock: some.lock(some.entry(), some.entry("dir-2"))),
+    ("an entry fewer", lambda some, lock: replace(lock, entries={})),
+    ("another batch stands", lambda some, lock: some.lock(some.entry("dir-1", "bat-1", "bat-2"))),
+    (
+        "another policy",
+        lambda some, lock: some.lock(replace(some.entry(), on_remove=OnRemove.CANCEL)),
+    ),
+    ("a set's text", lambda some, lock: replace(lock, sets={"invoices": "sha256:2"})),
+    ("a project", lambda some, lock: replace(lock, projects={"https://api.example": "prj-2"})),
+]
+
+
+@pytest.mark.parametrize(("what", "change"), _CHANGES, ids=[what for what, _ in _CHANGES])
+def test_every_change_but_a_refresh_raises_the_serial(
+    reopen: Reopen, some: Some, what: str, change: Callable[[Some, Lock], Lock]
+) -> None:
+    with reopen().hold(0) as session:
+        before = session.commit(some.lock())
+        assert session.commit(change(some, before)).serial == before.serial + 1
+
+
+def test_a_store_that_was_closed_is_warm_with_that_very_lock_only(reopen: Reopen, some: Some) -> None:
+    with reopen().hold(0) as session:
+        session.commit(some.lock())
+        session.close()
+    assert reopen().read()[1].warm
+    with reopen().hold(0) as session:
+        assert session.journal.warm
+        session.commit(replace(session.lock, sets={"invoices": "sha256:3"}))
+        # and goes without closing, as a crash would
+    assert not reopen().read()[1].warm
+
+
+def test_a_run_that_only_opened_leaves_the_next_one_cold(reopen: Reopen, some: Some) -> None:
+    with reopen().hold(0) as session:
+        session.commit(some.lock())
+        session.close()
+    with reopen().hold(0):
+        pass
+    with reopen().hold(0) as session:
+        assert not session.journal.warm
+
+
+def test_open_intents_survive_a_close_and_come_oldest_first(reopen: Reopen, some: Some) -> None:
+    one, two, three = some.intent("one"), some.intent("two", "dir-2", 1), some.intent("three", "dir-3", 2)
+    with reopen().hold(0) as session:
+        session.note([one, two])
+        session.note([three, Settled("two", Closing.ABSENT)])
+        session.close()
+    for _ in range(2):
+        with reopen().hold(0) as session:
+            assert session.journal == JournalState(open=(one, three))
+            session.close()
+    assert reopen().read()[1] == JournalState(open=(one, three))
+
+
+def test_once_the_last_intent_is_settled_the_journal_can_be_closed(reopen: Reopen, some: Some) -> None:
+    with reopen().hold(0) as session:
+        session.note([some.intent()])
+    with reopen().hold(0) as session:
+        session.note([Settled("int-1", Closing.WITHDRAWN, "never sent")])
+        session.close()
+    assert reopen().read()[1] == JournalState(warm=True)
+
+
+def test_what_came_back_before_a_crash_is_recorded(reopen: Reopen, some: Some) -> None:
+    """C9: the journal had the outcome, the lockfile did not."""
+    entry = some.entry()
+    with reopen().hold(0) as session:
+        session.note([some.intent()])
+        session.note([Settled("int-1", Closing.CREATED, entry=entry)])
+    lock, journal = reopen().read()
+    assert lock.entries == {entry.key: entry}
+    assert journal == JournalState(recovered=(entry,))
+    with reopen().hold(0) as session:
+        assert session.lock.entries == {entry.key: entry}
+
+
+def test_recovery_keeps_the_batches_that_the_lockfile_knew_and_their_statuses(
+    reopen: Reopen, some: Some
+) -> None:
+    before = some.entry("dir-1", "bat-1", status=Status.FAILED)
+    after = some.entry("dir-1", "bat-2", status=Status.PENDING)
+    with reopen().hold(0) as session:
+        session.commit(some.lock(before))
+        session.note([some.intent()])
+        session.note([Settled("int-1", Closing.FOUND, entry=after)])
+    assert reopen().read()[0].entries == {
+        after.key: replace(after, batches=(*before.batches, *after.batches))
+    }
+
+
+def test_of_two_recovered_entries_of_a_key_the_newer_stands(reopen: Reopen, some: Some) -> None:
+    first, second = some.entry("dir-1", "bat-1"), some.entry("dir-1", "bat-1", "bat-2")
+    with reopen().hold(0) as session:
+        session.note([some.intent("one"), some.intent("two", minutes=1)])
+        session.note(
+            [Settled("one", Closing.FOUND, entry=first), Settled("two", Closing.FOUND, entry=second)]
+        )
+    assert reopen().read()[0].entries == {second.key: second}
+
+
+def test_what_reached_the_lockfile_is_not_brought_back_over_what_followed(reopen: Reopen, some: Some) -> None:
+    """An intent that stays open keeps the journal: what is forgotten or moved meanwhile stays so."""
+    other = some.intent("open", "dir-9")
+    with reopen().hold(0) as session:
+        session.note([some.intent(), other])
+        session.note([Settled("int-1", Closing.CREATED, entry=some.entry())])
+        session.commit(some.lock())
+        session.close()
+    with reopen().hold(0) as session:
+        assert session.journal == JournalState(open=(other,))
+        session.commit(replace(session.lock, entries={}))
+        session.close()
+    lock, journal = reopen().read()
+    assert (dict(lock.entries), journal) == ({}, JournalState(open=(other,)))
+
+
+def test_what_was_recovered_is_in_the_lockfile_after_the_next_commit(reopen: Reopen, some: Some) -> None:
+    other = some.intent("open", "dir-9")
+    with reopen().hold(0) as session:
+        session.note([some.intent(), other])
+        session.note([Settled("int-1", Closing.CREATED, entry=some.entry())])
+    with reopen().hold(0) as session:
+        assert session.journal.recovered == (some.entry(),)
+        session.commit(session.lock)
+    lock, journal = reopen().read()
+    assert lock.entries == some.lock().entries
+    assert journal == JournalState(open=(other,))
+
+
+def test_only_one_session_holds_the_lock_and_the_message_names_it(reopen: Reopen) -> None:
+    with reopen("ada@desk").hold(0):
+        other: Store = reopen("bob@sofa")
+        with pytest.raises(LockHeldError, match="held by ada@desk since 2026-09-01T12:00:00Z"), other.hold(0):
+            pass  # pragma: no cover - not reached
+    with reopen("bob@sofa").hold(0) as session:
+        session.confirm()
+
+
+def test_the_lock_is_free_again_after_an_error(reopen: Reopen) -> None:
+    with pytest.raises(ZeroDivisionError), reopen().hold(0):
+        raise ZeroDivisionError
+    with reopen().hold(0) as session:
+        session.confirm()

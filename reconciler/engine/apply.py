@@ -68,10 +68,11 @@ async def apply(
         if plan.breaches and confirmed != plan.digest:
             raise _over_limit(plan)
         batches: tuple[Batch, ...] = ()
+        failed = 0
         if not run.stop.requested and (not plan.changes or approve(plan)):
             await _carry_out(run, proposal, selection)
             await look_again(run)  # C10
-            batches = await wait_for(run, {action.key for action in plan.actions})
+            batches, failed = await wait_for(run, {action.key for action in plan.actions})
     finally:
         await run.notes.quiet()
         run.write_down()
@@ -81,6 +82,7 @@ async def apply(
         results=results,
         findings=tuple(run.findings),
         batches=batches,
+        failed_files=failed,
         ended=run.ended,
         stopped=run.stop.signal,
     )

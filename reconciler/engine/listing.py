@@ -18,7 +18,7 @@ from reconciler.model.errors import (
     ServiceError,
 )
 from reconciler.model.ports import Listing
-from reconciler.model.snapshot import Unknown
+from reconciler.model.snapshot import Gone, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -151,33 +151,30 @@ async def look(
                 return result
             found |= result.batches
         missing = [name for name in expected if name not in found]
-        gone = await unlisted(provider, missing)
-        if gone is None:
+        doubt = await unlisted(provider, missing)
+        if doubt is None:
             return Pass(found, begun)
-        if not gone.again:
-            return gone
+        if not isinstance(doubt, Lagging):
+            return doubt
     return Unknown(f"the listing lacks {', '.join(missing)}, though the service knows it")
 
 
-@dataclass(frozen=True, slots=True)
-class Unlisted(Unknown):
-    """Recorded batches are not in a complete listing. ``again``: the service knows them all the same."""
-
-    again: bool = False
+class Lagging(Unknown):
+    """A recorded batch is not in a complete listing, though the service knows it: read again."""
 
 
-async def unlisted(provider: Provider, missing: Iterable[str]) -> Unlisted | None:
+async def unlisted(provider: Provider, missing: Iterable[str]) -> Unknown | None:
     """What it means that a pass lacks these recorded ids (O5); None when it lacks none."""
     for name in missing:
         try:
             await provider.get(name)
         except NotFoundError:
-            return Unlisted(f"the recorded batch {name} is not known to the service any more (404)")
+            return Gone(f"the recorded batch {name} is not known to the service any more (404)")
         except FATAL:
             raise
         except ServiceError as error:
-            return Unlisted(f"the listing lacks {name}, which is recorded: {error}")
-        return Unlisted(f"the listing lacks {name}, though the service knows it", again=True)
+            return Unknown(f"the listing lacks {name}, which is recorded: {error}")
+        return Lagging(f"the listing lacks {name}, though the service knows it")
     return None
 
 

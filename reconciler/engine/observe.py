@@ -52,8 +52,11 @@ class Eyes:
 
 async def observe(
     eyes: Eyes, wanted: Iterable[DesiredBatch], removed: Iterable[Entry], lock: Lock, now: datetime
-) -> Snapshot:
+) -> tuple[Snapshot, set[Key]]:
     """Ask the services what a plan has to know.
+
+    Gives what was seen, and the keys of which all batches were looked for: of the others only the recorded
+    batch is known, which is enough to keep it and not to create.
 
     Raises:
         ServiceError: the service does not accept the key; every other failure makes keys unknown (R7).
@@ -76,7 +79,7 @@ async def observe(
         ]
     seen |= await look_at(eyes, look_for, lock)
     clocks = {endpoint: time for endpoint, provider in eyes.providers.items() if (time := provider.clock)}
-    return Snapshot(seen, clocks)
+    return Snapshot(seen, clocks), set(look_for)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,24 @@ async def propose(
     removed = [
         entry
         for key, entry in lock.entries.items()
-        if key not in everything and selection.covers(entry.address)
+        if key not in everything and selection.covers(entry.address) and key.endpoint in eyes.providers
     ]
-    snapshot = await observe(eyes, wanted.values(), removed, lock, now)
+    snapshot, looked_for = await observe(eyes, wanted.values(), removed, lock, now)
     facts: dict[Key, Facts] = {}
+
+    async def settled() -> Plan:
+        """Decide, and once more after a look at what turned out to be created and was only trusted (O3).
+
+        The service's clock, a changed file or a changed configuration can end a KEEP.
+        """
+        nonlocal snapshot
+        plan = decide()
+        turned = [a.key for a in plan.actions if a.kind is ActionKind.CREATE and a.key not in looked_for]
+        if turned:
+            looked_for.update(turned)
+            snapshot = Snapshot({**snapshot.seen, **await look_at(eyes, turned, lock)}, snapshot.clocks)
+            plan = decide()
+        return plan
 
     def decide() -> Plan:
         return decide_all(
@@ -81,16 +95,8 @@ async def propose(
             selection=selection,
         )
 
-    plan = decide()
+    plan = await settled()
     if keys := facts_wanted(plan, wanted):
         facts = await gather_facts(eyes, keys)
-        before = {action.key for action in plan.actions if action.kind is ActionKind.CREATE}
-        plan = decide()
-        # A changed input or configuration turns KEEP into CREATE; what had been trusted for the KEEP is
-        # no longer enough, and the key's other batches have to be seen (O3).
-        turned = [a.key for a in plan.actions if a.kind is ActionKind.CREATE and a.key not in before]
-        if turned:
-            seen = await look_at(eyes, turned, lock)
-            snapshot = Snapshot({**snapshot.seen, **seen}, snapshot.clocks)
-            plan = decide()
+        plan = await settled()
     return Proposal(plan, snapshot, facts, observed)

@@ -6,13 +6,16 @@ ended; a service that works by itself is not waited for.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.record import with_status
 from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL
+from reconciler.engine.outcomes import failed_files
+from reconciler.model.batch import Status
 from reconciler.model.errors import NotFoundError, ServiceError
-from reconciler.model.events import Pending, Progressed, Warned
+from reconciler.model.events import FileFailed, Pending, Progressed, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,12 +28,13 @@ if TYPE_CHECKING:
 _FIRST, _LONGEST, _GROWTH = 0.05, 2.0, 1.5
 
 
-async def wait_for(run: Run, keys: Collection[Key]) -> tuple[Batch, ...]:
+async def wait_for(run: Run, keys: Collection[Key]) -> tuple[tuple[Batch, ...], int]:
     """Stay until the run's batches on embedded services are terminal, or until the run is to stop.
 
-    Gives every batch that was waited for, as last seen.
+    Gives every batch that was waited for, as last seen, and how many of their files came to nothing.
     """
     ended: list[Batch] = []
+    failed = 0
     for endpoint, provider in run.eyes.providers.items():
         running = [
             key
@@ -40,8 +44,21 @@ async def wait_for(run: Run, keys: Collection[Key]) -> tuple[Batch, ...]:
         if running and not run.stop.requested:
             async with provider.working() as embedded:
                 if embedded:
-                    ended += await _until_terminal(run, provider, running)
-    return tuple(ended)
+                    batches = await _until_terminal(run, provider, running)
+                    failed += await _tell_failed_files(run, provider, batches)
+                    ended += batches
+    return tuple(ended), failed
+
+
+async def _tell_failed_files(run: Run, provider: Creator, batches: list[Batch]) -> int:
+    count = 0
+    for batch in batches:
+        if batch.status is Status.COMPLETED:
+            address = run.lock.entries[batch.key].address
+            for file, why in await failed_files(provider, batch.key, batch, run.eyes.at_once):
+                run.eyes.listen(FileFailed(address, file, why))
+                count += 1
+    return count
 
 
 async def _until_terminal(run: Run, provider: Creator, keys: list[Key]) -> list[Batch]:
@@ -76,4 +93,4 @@ async def _until_terminal(run: Run, provider: Creator, keys: list[Key]) -> list[
         if waiting:
             await run.stop.pause(run.eyes.clock, seconds)
             seconds = min(_LONGEST, seconds * _GROWTH)
-    return [seen[key] for key in sorted(seen)]
+    return [replace(seen[key], key=key) for key in sorted(seen)]

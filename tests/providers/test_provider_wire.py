@@ -167,3 +167,17 @@ def test_a_line_of_foreign_text_is_short_and_harmless(text: str) -> None:
 def test_foreign_text_keeps_its_words() -> None:
     assert one_line(" Zahlung\n\tüberfällig \x1b[2J\u202e\x7f ") == "Zahlung überfällig \\x1b[2J\\u202e\\x7f"
     assert one_line("abcdef", 4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"job": {"id": "pjb-1", "status": "COMPLETED", "error_message": None}}, None),
+        ({"job": {"id": "pjb-1", "status": "PENDING"}, "text": None}, None),
+        ({"job": {"id": "pjb-1", "status": "FAILED", "error_message": "not a PDF"}}, "not a PDF"),
+        ({"id": "exj-1", "status": "ERROR", "error_message": "no total"}, "no total"),
+        ({"id": "exj-1", "status": "FAILED", "error_message": None}, "the job is FAILED"),
+    ],
+)
+def test_a_job_s_error_stands_where_its_product_puts_it(body: object, error: str | None) -> None:
+    assert wire.job_error(body) == error

@@ -1,0 +1,353 @@
+"""Observing: what is asked for (O1-O3), what gaps mean (O5, R7); waiting; and what an apply costs."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.model.batch import Status
+from reconciler.model.errors import NotFoundError, UnavailableError
+from reconciler.model.events import Event, Pending, Progressed
+from reconciler.model.plan import ActionKind
+from reconciler.model.ports import Page
+from reconciler.model.result import Outcome
+
+sys.path.insert(0, str(Path(__file__).parent))
+from engine_world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.model.ports import Listing
+
+CREATE, ADOPT, KEEP, UNRESOLVED = (
+    ActionKind.CREATE,
+    ActionKind.ADOPT,
+    ActionKind.KEEP,
+    ActionKind.UNRESOLVED,
+)
+
+
+def warm(folder: Path, directories: int) -> World:
+    world = World(folder, directories)
+    world.warm()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("directories", "others", "requests"),
+    [
+        pytest.param(
+            16, 5000, {"by directory": 16, "scan": 0}, id="few directories are looked at one by one"
+        ),
+        pytest.param(17, 1700, {"by directory": 0, "scan": 17}, id="a scan that takes no more requests"),
+        pytest.param(
+            17, 1701, {"by directory": 17, "scan": 17}, id="a scan that would take more is given up"
+        ),
+        pytest.param(300, 0, {"by directory": 0, "scan": 1}, id="many directories, few batches"),
+    ],
+)
+def test_o3_looking_by_directory_or_by_a_scan_takes_what_is_fewer(
+    tmp_path: Path, directories: int, others: int, requests: dict[str, int]
+) -> None:
+    world = warm(tmp_path, directories)
+    for _ in range(others):
+        world.service.put("dir-other")
+
+    plan = world.plan()
+
+    assert plan.count(CREATE) == directories
+    scan = world.service.requests.count("list *")
+    assert {"by directory": world.service.count("list") - scan, "scan": scan} == requests
+
+
+def test_o1_o2_terminal_batches_are_trusted_and_running_ones_refreshed_by_id(tmp_path: Path) -> None:
+    world = warm(tmp_path, 3)
+    world.apply()
+    for name in ("bat-1", "bat-2"):
+        world.service.set(name, Status.COMPLETED)
+    world.apply()
+    world.forget()
+
+    plan = world.plan()
+
+    assert plan.count(KEEP) == 3
+    assert world.service.requests == ["get bat-3"]
+
+
+def fails(_: Listing, __: str | None, ___: Page) -> Page:
+    raise UnavailableError("503", status=503)
+
+
+def fails_on_its_second_page(_: Listing, token: str | None, page: Page) -> Page:
+    if token is not None:
+        raise UnavailableError("503", status=503)
+    return page._replace(next="1")
+
+
+def repeats_its_token(_: Listing, __: str | None, page: Page) -> Page:
+    return page._replace(next="1")
+
+
+@pytest.mark.parametrize(
+    ("gap", "why"),
+    [
+        pytest.param(fails, "the listing is incomplete: 503", id="it fails"),
+        pytest.param(fails_on_its_second_page, "the listing is incomplete: 503", id="a page fails"),
+        pytest.param(
+            repeats_its_token, "the listing is incomplete: a page token came twice", id="token repeats"
+        ),
+    ],
+)
+def test_r7_an_incomplete_listing_blocks_what_it_leaves_unknown_and_nothing_else(
+    tmp_path: Path, gap: Callable[[Listing, str | None, Page], Page], why: str
+) -> None:
+    world = warm(tmp_path, 3)
+    world.service.on_list = lambda listing, token, page: (
+        gap(listing, token, page) if listing.directory == "dir-002" else page
+    )
+
+    applied = world.apply()
+
+    assert [(r.outcome, r.action.reason.text if r.batch is None else "") for r in applied.results] == [
+        (Outcome.CREATED, ""),
+        (Outcome.UNSEEN, why),
+        (Outcome.CREATED, ""),
+    ]
+    assert world.batches_per_directory() == {"dir-001": 1, "dir-002": 0, "dir-003": 1}
+
+
+@pytest.mark.parametrize("gap", [fails, fails_on_its_second_page, repeats_its_token])
+def test_r7_an_incomplete_scan_sends_nothing(
+    tmp_path: Path, gap: Callable[[Listing, str | None, Page], Page]
+) -> None:
+    world = warm(tmp_path, 20)
+    world.service.on_list = gap
+
+    applied = world.apply()
+
+    assert {r.outcome for r in applied.results} == {Outcome.UNSEEN}
+    assert world.service.count("create") == 0
+
+
+def test_o5_an_endless_listing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.engine.listing._MOST_PAGES", 50)
+    monkeypatch.setattr(
+        "reconciler.engine.listing.read_pass.__kwdefaults__", {"most_pages": 50, "on_page": None}
+    )
+    world = warm(tmp_path, 1)
+    world.service.on_list = lambda _, token, page: page._replace(next=str(int(token or 0) + 1))
+
+    (action,) = world.plan().actions
+
+    assert (action.kind, action.reason.text) == (UNRESOLVED, "the listing has more than 50 pages")
+
+
+def test_o5_an_empty_page_may_have_a_next_one(tmp_path: Path) -> None:
+    world = warm(tmp_path, 1)
+    world.service.put("dir-001")
+    world.service.on_list = lambda _, token, page: page if token else Page((), "0")
+
+    (action,) = world.plan().actions
+
+    assert (action.kind, action.batch and action.batch.id) == (ADOPT, "bat-1")
+
+
+def test_o5_an_id_twice_in_an_unsorted_pass_is_read_again_and_then_unknown(tmp_path: Path) -> None:
+    """Pages of a listing that is shuffled between them: something was missed when something came twice."""
+    dice = random.Random(7)
+    verdicts = {ADOPT: 0, UNRESOLVED: 0}
+    for number in range(30):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        world = warm(folder, 1)
+        for other in range(9):
+            world.time.seconds += 1
+            world.service.put("dir-001", "cfg-1" if other == 4 else "cfg-9")
+        world.service.page_size = 5
+        world.service.order = lambda batches: dice.sample(batches, len(batches))
+        (action,) = world.plan().actions
+        verdicts[action.kind] += 1  # never CREATE
+
+    assert sum(verdicts.values()) == 30
+    assert verdicts[UNRESOLVED] > 0
+
+
+def test_o5_an_id_twice_in_a_sorted_pass_is_what_a_new_batch_does_to_it(tmp_path: Path) -> None:
+    world = warm(tmp_path, 1)
+    for _ in range(6):
+        world.time.seconds += 1
+        world.service.put("dir-001", "cfg-9")
+    world.service.page_size = 3
+    world.service.order = lambda batches: sorted(batches, key=lambda b: str(b.created_at), reverse=True)
+
+    def meanwhile(_: Listing, token: str | None, page: Page) -> Page:
+        if token is None and len(world.service.rows) == 6:
+            world.service.put("dir-001", "cfg-9")
+        return page
+
+    world.service.on_list = meanwhile
+
+    (action,) = world.plan().actions
+
+    assert action.kind is CREATE
+    assert world.service.count("list") == 3  # and the batch that was listed twice had it read no second time
+
+
+def recorded_failed(folder: Path) -> World:
+    """The recorded batch failed, so that all of the key's batches have to be seen."""
+    world = warm(folder, 1)
+    world.apply()
+    world.service.set("bat-1", Status.FAILED)
+    world.apply(approve=False)
+    world.forget()
+    return world
+
+
+def test_o5_a_recorded_batch_that_get_returns_and_the_pass_lacks_is_read_again_and_then_unknown(
+    tmp_path: Path,
+) -> None:
+    world = recorded_failed(tmp_path)
+    world.service.order = lambda _: []
+
+    (action,) = world.plan().actions
+
+    assert (action.kind, action.reason.text) == (
+        UNRESOLVED,
+        "the listing lacks bat-1, though the service knows it",
+    )
+    assert world.service.requests.count("list dir-001") == 2
+
+
+def test_o5_a_recorded_batch_that_the_pass_lacks_only_once_is_no_obstacle(tmp_path: Path) -> None:
+    world = recorded_failed(tmp_path)
+    world.service.order = lambda batches: batches if world.service.count("list") > 1 else []
+
+    (action,) = world.plan().actions
+
+    assert action.kind is CREATE
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.FAILED])
+def test_o5_a_recorded_batch_that_answers_404_is_unknown(tmp_path: Path, status: Status) -> None:
+    """Refreshed by its id while it runs (O2), missed in a look once it failed."""
+    world = recorded_failed(tmp_path)
+    world.service.set("bat-1", status)
+
+    def gone(_: str) -> None:
+        raise NotFoundError("404", status=404)
+
+    world.service.on_get = gone
+    world.service.order = lambda _: []
+
+    applied = world.apply()
+
+    assert [(r.outcome, r.action.reason.text) for r in applied.results] == [
+        (
+            Outcome.UNSEEN,
+            (
+                "the recorded batch bat-1 is not known to the service any more (404); if it is gone for good:"
+                f" `reconciler lock resolve {applied.results[0].action.address} --absent`"
+            ),
+        )
+    ]
+    assert world.service.count("create") == 0
+
+
+@pytest.mark.parametrize(("creates", "listings"), [(16, 16 + 16), (300, 1 + 300)])
+def test_an_apply_asks_for_exactly_what_the_protocol_needs(
+    tmp_path: Path, creates: int, listings: int
+) -> None:
+    """Per create one look, one send, one directory and its files; for the plan one scan, or a look each."""
+    world = warm(tmp_path, creates)
+
+    applied = world.apply()
+
+    assert {r.outcome for r in applied.results} == {Outcome.CREATED}
+    assert {
+        verb: world.service.count(verb)
+        for verb in ("list", "create", "get", "directory", "files", "configuration")
+    } == {
+        "list": listings,
+        "create": creates,
+        "get": 0,
+        "directory": creates,
+        "files": creates,
+        "configuration": 1,
+    }
+    assert world.service.most_inside == world.at_once
+
+
+def test_waiting_ends_when_every_batch_is_terminal_and_raises_no_serial(tmp_path: Path) -> None:
+    world = warm(tmp_path, 3)
+    world.service.embedded = True
+
+    def work(event: Event) -> None:
+        world.events.append(event)
+        if isinstance(event, Pending) and event.terminal < event.total:
+            world.service.set(f"bat-{event.terminal + 1}", Status.COMPLETED)
+
+    world.on_events = work
+
+    applied = world.apply()
+
+    assert [(batch.id, batch.status) for batch in applied.batches] == [
+        (f"bat-{number}", Status.COMPLETED) for number in (1, 2, 3)
+    ]
+    assert [(e.terminal, e.total) for e in world.events if isinstance(e, Pending)] == [
+        (0, 3),
+        (1, 3),
+        (2, 3),
+        (3, 3),
+    ]
+    assert [(str(e.address), e.before) for e in world.events if isinstance(e, Progressed)] == [
+        (f"set/{name}", Status.RUNNING) for name in world.names
+    ]
+    assert {entry.recorded.status for entry in world.lock.entries.values()} == {Status.COMPLETED}
+    serial = world.lock.serial
+    assert world.apply().results == ()
+    assert world.lock.serial == serial
+
+
+def test_a_refresh_of_statuses_raises_no_serial(tmp_path: Path) -> None:
+    world = warm(tmp_path, 1)
+    world.apply()
+    serial = world.lock.serial
+    world.service.set("bat-1", Status.COMPLETED)
+
+    world.apply()
+
+    (entry,) = world.lock.entries.values()
+    assert (entry.recorded.status, world.lock.serial) == (Status.COMPLETED, serial)
+
+
+def test_c8_a_stop_ends_the_wait(tmp_path: Path) -> None:
+    world = warm(tmp_path, 2)
+    world.service.embedded = True
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Pending) and world.stop:
+            world.service.set("bat-1", Status.COMPLETED)
+            world.stop.request(2)
+
+    world.on_events = stop
+
+    applied = world.apply()
+
+    assert (applied.stopped, [r.outcome for r in applied.results]) == (2, [Outcome.CREATED] * 2)
+    assert [batch.status for batch in applied.batches] == [Status.RUNNING] * 2
+    assert world.journal.warm
+
+
+def test_a_service_that_works_by_itself_is_not_waited_for(tmp_path: Path) -> None:
+    world = warm(tmp_path, 2)
+    world.forget()
+
+    applied = world.apply()
+
+    assert applied.batches == ()
+    assert world.service.count("get") == 0

@@ -51,7 +51,7 @@ class Session:
             check=False,
         )
         text = self.steady(done.stdout) if steady else done.stdout
-        lines = [line.rstrip() for line in text.splitlines()]
+        lines = [line.rstrip() for line in text.rstrip().splitlines()]
         return lines + ([f"[exit {done.returncode}]"] if done.returncode else [])
 
     def steady(self, text: str) -> str:

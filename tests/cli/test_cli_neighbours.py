@@ -99,7 +99,9 @@ def test_a_held_lock_names_its_holder_and_plan_needs_none(tmp_path: Path) -> Non
                 "[exit 3]",
             ]
         assert session.run("reconciler plan")[-1] == "Plan: 3 to create."
-    assert session.run("reconciler apply --auto-approve")[-1] == "Apply: 3 created. Batches: 3 COMPLETED."
+    assert session.run("reconciler apply --auto-approve")[-1] == (
+        "Apply: 3 created. Batches: 3 COMPLETED. 1 file failed."
+    )
 
 
 def test_in_ci_apply_says_what_the_lock_of_a_file_excludes(tmp_path: Path) -> None:

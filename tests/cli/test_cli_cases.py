@@ -28,16 +28,10 @@ def test_a_session_prints_what_is_written_down(case: Path, tmp_path: Path) -> No
     else:
         folder.mkdir()
     session = Session(folder)
-    printed: list[str] = []
-    for line in lines:
-        if line.startswith("$ "):
-            if printed and printed[-1]:
-                printed.append("")
-            printed += [line, *session.run(line[2:])]
-        elif line.startswith("#") or (not line and printed and printed[-1].startswith("#")):
-            if line.startswith("# ") and printed and printed[-1] and not printed[-1].startswith("#"):
-                printed.append("")
-            printed.append(line)
+    begin = next(number for number, line in enumerate(lines) if line.startswith("$ "))
+    printed = [line for line in lines[:begin] if line]
+    for command in (line for line in lines[begin:] if line.startswith("$ ")):
+        printed += ["", command, *session.run(command[2:])]
     if os.environ.get("UPDATE_CASES"):
         case.write_text("\n".join(printed) + "\n")
     assert printed == lines

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import tracemalloc
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,7 @@ from reconciler.adapters.manifests import find_manifests, read_manifest
 from reconciler.model.source import Source
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
 def find(folder: Path, *patterns: str, skip: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
@@ -164,18 +166,30 @@ def test_reading_what_is_no_file_gives_one_line(tmp_path: Path, name: str) -> No
     assert [str(item) for item in told] == [f"{shown}:1:1: the file cannot be read: {reasons[name]}"]
 
 
-def test_a_file_that_may_not_be_read_gives_one_line(tmp_path: Path) -> None:
-    put(tmp_path, "a.yaml", "closed/b.yaml")
-    (tmp_path / "a.yaml").chmod(0)
-    (tmp_path / "closed").chmod(0)
-    try:
-        if os.access(tmp_path / "a.yaml", os.R_OK):
-            pytest.skip("root reads everything")
-        _, told = read_manifest(tmp_path, "a.yaml")
-        assert [str(item) for item in told] == ["a.yaml:1:1: the file cannot be read: Permission denied"]
-        assert find(tmp_path, "closed/*")[1] == ["closed:1:1: the folder cannot be read: Permission denied"]
-    finally:
-        (tmp_path / "closed").chmod(0o700)
+@pytest.fixture
+def ordinary_user() -> Iterator[Path]:
+    """A folder, and no more rights than its owner's: root, who may read everything, gives them up."""
+    with tempfile.TemporaryDirectory() as name:
+        nobody = 65534
+        if os.geteuid() == 0:
+            os.chown(name, nobody, nobody)
+            os.seteuid(nobody)
+        try:
+            yield Path(name)
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_gives_one_line(ordinary_user: Path) -> None:
+    folder = ordinary_user
+    put(folder, "a.yaml", "closed/b.yaml")
+    (folder / "a.yaml").chmod(0)
+    (folder / "closed").chmod(0)
+    _, told = read_manifest(folder, "a.yaml")
+    assert [str(item) for item in told] == ["a.yaml:1:1: the file cannot be read: Permission denied"]
+    assert find(folder, "closed/*")[1] == ["closed:1:1: the folder cannot be read: Permission denied"]
+    (folder / "closed").chmod(0o700)
 
 
 def test_a_file_of_100_mb_is_not_read(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ class Console:
         """A JSON document on standard output."""
         import json
 
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        # ASCII only: names from a service may hold what moves a cursor, or half a character.
+        click.echo(json.dumps(value, indent=2))
 
 
 def console(*, no_color: bool, output_format: str) -> Console:

@@ -1,0 +1,111 @@
+"""The JSON documents: they satisfy their published schemas, and the schemas know every word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model.batch import Address, Batch, JobType, Key, Status
+from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
+from reconciler.model.result import Applied, Finding, Outcome, Result
+from reconciler.model.source import Diagnostic, Severity, Source
+from reconciler.render.json import applied_document, diagnostics_document, plan_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+
+def _validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads((_SCHEMAS / f"{name}.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+_texts = st.text(max_size=20)
+_keys = st.builds(Key, _texts, _texts, _texts, st.sampled_from(JobType), _texts)
+_addresses = st.builds(Address, _texts, _texts)
+_times = st.none() | st.datetimes(timezones=st.timezones())
+_batches = st.builds(Batch, _texts, _keys, st.sampled_from(Status), _times, _times)
+_actions = st.builds(
+    Action,
+    kind=st.sampled_from(ActionKind),
+    address=_addresses,
+    key=_keys,
+    reason=st.builds(Reason, st.sampled_from(ReasonCode), _texts),
+    batch=st.none() | _batches,
+    previous=st.none() | _addresses,
+    directory_name=_texts,
+    files=st.none() | st.integers(0, 1001),
+    evidence=st.none(),
+)
+_breaches = st.builds(Breach, st.sampled_from(["maxCreates", "maxFiles"]), st.integers(0), st.integers(0))
+_digest = "sha256:" + "0" * 64
+_plans = st.builds(
+    Plan,
+    actions=st.lists(_actions, max_size=3).map(tuple),
+    not_selected=st.integers(0, 5),
+    lineage=_texts,
+    state=st.just(_digest),
+    manifests=st.just(_digest),
+    breaches=st.lists(_breaches, max_size=2).map(tuple),
+)
+_results = st.builds(Result, _actions, st.sampled_from(Outcome), _texts, st.none() | _batches)
+_findings = st.builds(Finding, _addresses, _keys, st.lists(_texts, max_size=3).map(tuple), st.booleans())
+_applied = st.builds(
+    Applied,
+    plan=_plans,
+    results=st.lists(_results, max_size=3).map(tuple),
+    findings=st.lists(_findings, max_size=2).map(tuple),
+    batches=st.lists(_batches, max_size=2).map(tuple),
+    failed_files=st.integers(0, 9),
+    ended=_texts,
+    stopped=st.none() | st.just(2),
+)
+_sources = st.builds(Source, _texts, st.integers(1, 99), st.integers(1, 99))
+_diagnostics = st.builds(Diagnostic, _sources, _texts, st.sampled_from(Severity))
+
+
+@given(_plans)
+def test_every_plan_satisfies_its_schema(plan: Plan) -> None:
+    _validator("plan").validate(json.loads(json.dumps(plan_document(plan))))
+
+
+@given(_applied)
+def test_every_outcome_satisfies_its_schema(applied: Applied) -> None:
+    _validator("applied").validate(json.loads(json.dumps(applied_document(applied))))
+
+
+@given(st.lists(_diagnostics, max_size=3))
+def test_all_diagnostics_satisfy_their_schema(diagnostics: list[Diagnostic]) -> None:
+    _validator("diagnostics").validate(json.loads(json.dumps(diagnostics_document(diagnostics))))
+
+
+def _words(schema: Mapping[str, Any], *path: str) -> set[str]:
+    value: Any = schema
+    for step in path:
+        value = value[step]
+    return set(value["enum"])
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "path"),
+    [
+        (ActionKind, "plan", ("$defs", "action", "properties", "action")),
+        (ReasonCode, "plan", ("$defs", "action", "properties", "reason")),
+        (Status, "plan", ("$defs", "batch", "properties", "status")),
+        (Outcome, "applied", ("properties", "results", "items", "properties", "outcome")),
+        (ReasonCode, "applied", ("properties", "results", "items", "properties", "reason")),
+    ],
+)
+def test_the_schemas_know_exactly_the_words_there_are(words: Any, name: str, path: tuple[str, ...]) -> None:  # noqa: ANN401 - any enum
+    assert _words(json.loads((_SCHEMAS / f"{name}.json").read_text()), *path) == {
+        word.value for word in words
+    }

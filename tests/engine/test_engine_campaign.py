@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from engine_world import SETTLE, Fault, Lost, World
 
 from reconciler.model.errors import UnavailableError
 from reconciler.model.intent import NotSent, Rejected, Throttled
 from reconciler.model.result import Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-from engine_world import SETTLE, Fault, Lost, World
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconciler.model.batch import Key
     from reconciler.model.ports import Listing, Page
 

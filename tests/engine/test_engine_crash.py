@@ -6,21 +6,18 @@ written or sent after it does not happen: the files are put back as they were at
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from engine_world import SETTLE, Fault, Lost, World
 
 from reconciler.model.lock import Lock, Origin
 from reconciler.model.result import Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-from engine_world import SETTLE, Fault, Lost, World
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from reconciler.model.batch import Key
     from reconciler.model.lock import Entry

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from engine_world import SETTLE, World, wanted
 
 from reconciler.adapters.stores.journal import read_journal
 from reconciler.model.batch import Status
@@ -18,11 +17,9 @@ from reconciler.model.plan import ActionKind
 from reconciler.model.project import Limits
 from reconciler.model.result import Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-from engine_world import SETTLE, World, wanted
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from reconciler.model.batch import Key
     from reconciler.model.ports import Listing, Page

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from engine_world import SETTLE, Fault, Lost, World, wanted
 
 from reconciler.model.batch import Status
 from reconciler.model.errors import UnavailableError
@@ -15,10 +14,9 @@ from reconciler.model.lock import Origin
 from reconciler.model.plan import ReasonCode
 from reconciler.model.result import Finding, Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-from engine_world import SETTLE, Fault, Lost, World, wanted
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconciler.model.batch import Key
     from reconciler.model.ports import Listing, Page
 

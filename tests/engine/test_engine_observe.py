@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from engine_world import World
 
 from reconciler.model.batch import Status
 from reconciler.model.errors import NotFoundError, UnavailableError
 from reconciler.model.events import Event, Pending, Progressed
+from reconciler.model.manifest import Rerun
 from reconciler.model.plan import ActionKind
 from reconciler.model.ports import Page
 from reconciler.model.result import Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-from engine_world import World
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from reconciler.model.ports import Listing
 
@@ -63,6 +62,22 @@ def test_o3_looking_by_directory_or_by_a_scan_takes_what_is_fewer(
     assert plan.count(CREATE) == directories
     scan = world.service.requests.count("list *")
     assert {"by directory": world.service.count("list") - scan, "scan": scan} == requests
+
+
+def test_o3_what_only_the_service_s_clock_makes_too_old_is_looked_for_before_it_is_planned(
+    tmp_path: Path,
+) -> None:
+    """By this machine's clock the adopted batch still counts, so at first it is trusted (O1)."""
+    world = warm(tmp_path, 1)
+    world.service.put("dir-001", status=Status.COMPLETED)
+    world.apply()
+    world.rerun = Rerun(max_age=timedelta(days=30))
+    world.service.ahead = timedelta(days=40)
+    newer = world.service.put("dir-001", status=Status.RUNNING)
+
+    (action,) = world.plan().actions
+
+    assert (action.kind, action.batch and action.batch.id) == (ADOPT, newer)
 
 
 def test_o1_o2_terminal_batches_are_trusted_and_running_ones_refreshed_by_id(tmp_path: Path) -> None:

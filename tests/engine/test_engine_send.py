@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from engine_world import CONFIGURATION, SETTLE, Fault, Lost, World, wanted
 
 from reconciler.model.batch import Key, Status
 from reconciler.model.errors import ForbiddenError
@@ -17,10 +16,9 @@ from reconciler.model.lock import Alias, Origin
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-from engine_world import CONFIGURATION, SETTLE, Fault, Lost, World, wanted
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reconciler.model.ports import Listing, Page
 
 CREATED, FOUND, FAILED = Outcome.CREATED, Outcome.FOUND, Outcome.FAILED

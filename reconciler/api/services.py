@@ -19,7 +19,8 @@ from reconciler.engine.observe import Eyes
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.events import Stored
 from reconciler.model.manifest import ById, InlineWebhook, SavedWebhook
-from reconciler.model.project import FromEnvironment, LlamaCloudProvider, LocalProvider, TalonicProvider
+from reconciler.model.project import LlamaCloudProvider, LocalProvider, TalonicProvider
+from reconciler.model.secret import FromEnvironment
 from reconciler.model.source import Diagnostic
 
 if TYPE_CHECKING:

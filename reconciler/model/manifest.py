@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from reconciler.model.batch import JobType
-    from reconciler.model.project import FromEnvironment
+    from reconciler.model.secret import FromEnvironment
     from reconciler.model.source import Locator, Source
 
 

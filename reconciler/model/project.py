@@ -9,17 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model.manifest import BatchSet, TrackedBatch
+    from reconciler.model.secret import FromEnvironment
     from reconciler.model.source import Diagnostic, Locator, Source
 
 #: The longest that a create may take to take effect and be listed, unless the project file says more.
 DEFAULT_SETTLE = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class FromEnvironment:
-    """A value that stands in an environment variable, because it is a secret."""
-
-    variable: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

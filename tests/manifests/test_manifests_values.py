@@ -32,13 +32,13 @@ from reconciler.model.manifest import (
 )
 from reconciler.model.project import (
     FileState,
-    FromEnvironment,
     Limits,
     LlamaCloudProvider,
     LocalProvider,
     ProjectFile,
     TalonicProvider,
 )
+from reconciler.model.secret import FromEnvironment
 from reconciler.model.source import Source
 
 if TYPE_CHECKING:

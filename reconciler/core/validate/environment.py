@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, assert_never
 
 from reconciler.model.manifest import BatchSet, InlineWebhook, TrackedBatch
 from reconciler.model.project import (
-    FromEnvironment,
     LlamaCloudProvider,
     LocalProvider,
     ProviderSpec,
     TalonicProvider,
 )
+from reconciler.model.secret import FromEnvironment
 from reconciler.model.source import Diagnostic, Path, Severity
 
 if TYPE_CHECKING:

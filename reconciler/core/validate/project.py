@@ -13,7 +13,6 @@ from reconciler.model.canonical import digest
 from reconciler.model.project import (
     DEFAULT_SETTLE,
     FileState,
-    FromEnvironment,
     Limits,
     LlamaCloudProvider,
     LocalProvider,
@@ -21,6 +20,7 @@ from reconciler.model.project import (
     ProviderSpec,
     TalonicProvider,
 )
+from reconciler.model.secret import FromEnvironment
 from reconciler.model.source import Diagnostic, Source
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from reconciler.model.manifest import (
     TrackedBatch,
     Webhook,
 )
-from reconciler.model.project import FromEnvironment
+from reconciler.model.secret import FromEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

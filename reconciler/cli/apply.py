@@ -89,11 +89,14 @@ def apply_command(
 
 
 def _ask(plan: Plan) -> bool:
+    """Ask. While nothing is under way, Ctrl-C ends the command at once, as at every prompt."""
     click.echo(f"\nDigest: {plan.digest}", err=True)
-    answer = click.prompt(
-        "Apply this plan? Only 'yes' is taken for a yes", default="", show_default=False, err=True
-    )
-    return bool(answer == "yes")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        question = "Apply this plan? Only 'yes' is taken for a yes"
+        return bool(click.prompt(question, default="", show_default=False, err=True) == "yes")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _say_what_excludes(project: Project, out: Console) -> None:

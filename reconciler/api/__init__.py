@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import uuid
@@ -236,10 +237,10 @@ class _House:
         from reconciler.engine.propose import propose
 
         lock, journal = self.store().read()
-        async with self._services().connected(lock) as (eyes, homes):
-            desired = expand(self.project, homes)
+        async with self._services().connected(lock, journal.open) as there:
+            desired = expand(self.project, there.homes)
             proposal = await propose(
-                eyes,
+                there.eyes,
                 desired=desired,
                 lock=lock,
                 intents=journal.open,
@@ -286,17 +287,18 @@ class _House:
         stop.bind()
         folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
         services = self._services()
-        async with services.connected(session.lock) as (eyes, homes):
-            who = environment(self.environ, folder)
+        who = environment(self.environ, folder)
+        async with services.connected(session.lock, session.journal.open) as there:
             yield Run(
                 id=run_id,
-                eyes=eyes,
+                eyes=there.eyes,
                 session=session,
-                desired=expand(self.project, homes),
+                desired=expand(self.project, there.homes),
                 audit=AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock),
                 stop=stop,
                 random=random.random,
                 lock=session.lock,
+                pins=there.pins,
                 webhooks=services.webhooks(),
             )
 
@@ -309,7 +311,8 @@ class _House:
     def _services(self) -> Services:
         from reconciler.api.services import Services
 
-        return Services(self.project, self.environ, self.clock, self.listen, self.parallelism)
+        listen = _once_broken_silent(self.listen)
+        return Services(self.project, self.environ, self.clock, listen, self.parallelism)
 
 
 def _address(text: str) -> Address:
@@ -339,6 +342,27 @@ def _holder() -> str:
     except (KeyError, OSError):
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}, process {os.getpid()},"
+
+
+def _once_broken_silent(listen: Listener) -> Listener:
+    """A listener that is not called again after it failed: what is in flight must not suffer for it.
+
+    A closed pipe, as of `reconciler apply | head`, is no news to anybody; all else is logged.
+    """
+    works = True
+
+    def guarded(event: Event) -> None:
+        nonlocal works
+        if works:
+            try:
+                listen(event)
+            except OSError:
+                works = False
+            except Exception:
+                works = False
+                logging.getLogger(__name__).exception("a listener failed and is not called again")
+
+    return guarded
 
 
 def _silent(event: Event) -> None:

@@ -10,34 +10,55 @@ import asyncio
 import contextlib
 import random
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from reconciler.core.expand import Home
 from reconciler.engine.observe import Eyes
+from reconciler.model.batch import Home
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.events import Stored
-from reconciler.model.manifest import ById, InlineWebhook, SavedWebhook
+from reconciler.model.manifest import ById, InlineWebhook, OnRemove, SavedWebhook
 from reconciler.model.project import LlamaCloudProvider, LocalProvider, TalonicProvider
 from reconciler.model.secret import FromEnvironment
 from reconciler.model.source import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    import httpx
 
     from reconciler.emulator import Service
     from reconciler.model.events import Listener
+    from reconciler.model.intent import Intent
     from reconciler.model.lock import Lock
     from reconciler.model.manifest import Webhook
     from reconciler.model.ports import Clock, Creator
     from reconciler.model.project import Project, ProviderSpec
 
-#: Where everything that may be deleted stands, and the embedded service's truth, which may not.
-WORK_FOLDER = ".reconciler"
+#: The embedded service's truth. A project has one embedded service, whatever its block is called.
+DATABASE = Path(".reconciler/local.db")
 
 _NORTH_AMERICA = "https://api.cloud.llamaindex.ai"
 _LOCAL_PROJECT = "prj-local"
+
+#: A connection that speaks for a project once it is told which.
+_Speaker: TypeAlias = "Callable[[str | None], Creator]"
+_Worker: TypeAlias = "Callable[[], AbstractAsyncContextManager[Callable[[], None]]]"
+
+
+class Connections(NamedTuple):
+    """What a project is connected to.
+
+    Attributes:
+        homes: per provider block, where it leads.
+        pins: per block and endpoint, the project that its key turned out to belong to.
+    """
+
+    eyes: Eyes
+    homes: Mapping[str, Home]
+    pins: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +72,12 @@ class Services:
     at_once: int
 
     @contextlib.asynccontextmanager
-    async def connected(self, lock: Lock) -> AsyncIterator[tuple[Eyes, dict[str, Home]]]:
-        """The services that the sets use, and per block where it leads.
+    async def connected(self, lock: Lock, intents: Iterable[Intent]) -> AsyncIterator[Connections]:
+        """The services that the sets use, and those that what is recorded still needs.
+
+        Args:
+            lock: what is recorded: the projects of keys, and batches that may have to be cancelled (R10).
+            intents: open ones: what became of them has to be looked for wherever they were sent (C7).
 
         Raises:
             ManifestError: an environment variable that is needed is not set.
@@ -60,16 +85,22 @@ class Services:
             ServiceError: a service that has to be asked for the key's project does not answer.
         """
         self._refuse_unset()
-        providers: dict[str, Creator] = {}
+        providers: dict[Home, Creator] = {}
         homes: dict[str, Home] = {}
+        pins: dict[str, str] = {}
         async with contextlib.AsyncExitStack() as stack:
-            for name in sorted({batch_set.provider for batch_set in self.project.sets}):
+            for name in self._blocks(lock, intents):
                 spec = self.project.file.providers[name]
                 endpoint = self._endpoint(spec)
-                if endpoint not in providers:
-                    providers[endpoint] = await stack.enter_async_context(self._connect(spec, endpoint))
-                homes[name] = Home(endpoint, await self._project_of(spec, providers[endpoint], lock))
-            yield Eyes(providers, self.clock, self.listen, self.at_once), homes
+                speaker = await stack.enter_async_context(self._client(spec, endpoint))
+                project = await self._project_of(spec, speaker, lock)
+                if not isinstance(spec, LocalProvider):
+                    pins[_pin(name, endpoint)] = project
+                home = homes[name] = Home(endpoint, project)
+                self._refuse_rival(name, home, homes)
+                # Bound to its project, so that every look asks for what the creates are sent to.
+                providers.setdefault(home, speaker(project))
+            yield Connections(Eyes(providers, self.clock, self.listen, self.at_once), homes, pins)
 
     def webhooks(self) -> dict[str, tuple[object, ...]]:
         """Per set, what its creates send along: saved ids, and inline ones with their secrets."""
@@ -90,16 +121,49 @@ class Services:
             case TalonicProvider(name=name):
                 raise SettingsError(f"provider {name} cannot create batches; its batches are only tracked")
 
-    async def _project_of(self, spec: ProviderSpec, provider: Creator, lock: Lock) -> str:
+    def _blocks(self, lock: Lock, intents: Iterable[Intent]) -> list[str]:
+        """Names of the provider blocks to connect, sorted."""
+        needed = {intent.key.endpoint for intent in intents} | {
+            key.endpoint
+            for key, entry in lock.entries.items()
+            if entry.on_remove is OnRemove.CANCEL and not entry.recorded.status.terminal
+        }
+        used = {batch_set.provider for batch_set in self.project.sets}
+        return sorted(
+            name
+            for name, spec in self.project.file.providers.items()
+            if name in used or (not isinstance(spec, TalonicProvider) and self._endpoint(spec) in needed)
+        )
+
+    def _refuse_rival(self, name: str, home: Home, homes: Mapping[str, Home]) -> None:
+        """Two blocks may lead to one project only with one voice: else whose key and settle time count?"""
+        for other, its_home in homes.items():
+            mine, its = (replace(self.project.file.providers[block], name="") for block in (name, other))
+            if isinstance(mine, LocalProvider) and isinstance(its, LocalProvider):
+                if mine != its:
+                    raise SettingsError(
+                        f"providers {other} and {name} are both local and differ",
+                        where="reconciler.yaml",
+                        why="a project has one embedded service",
+                        next="Give them the same root and configurations, or use one of them",
+                    )
+            elif its_home == home and mine != its:
+                raise SettingsError(
+                    f"providers {other} and {name} lead to one project, {home.project}, and differ",
+                    where="reconciler.yaml",
+                    next="Let their sets use one of them",
+                )
+
+    async def _project_of(self, spec: ProviderSpec, speaker: _Speaker, lock: Lock) -> str:
         """The project that a key of this block carries; as recorded, if the project file does not say."""
         if isinstance(spec, LocalProvider):
             return _LOCAL_PROJECT
         known = spec.project if isinstance(spec, LlamaCloudProvider) else None
-        if known := known or lock.projects.get(provider.endpoint):
+        if known := known or lock.projects.get(_pin(spec.name, self._endpoint(spec))):
             return known
         from reconciler.engine.home import project_of
 
-        return await project_of(provider, self._directories(spec.name))
+        return await project_of(speaker(None), self._directories(spec.name))
 
     def _directories(self, block: str) -> Iterator[str]:
         for batch_set in self.project.sets:
@@ -107,66 +171,81 @@ class Services:
                 yield from (item.id for item in batch_set.directories if isinstance(item, ById))
 
     @contextlib.asynccontextmanager
-    async def _connect(self, spec: ProviderSpec, endpoint: str) -> AsyncIterator[Creator]:
-        if isinstance(spec, LocalProvider):
-            async with self._local(spec, endpoint) as provider:
-                yield provider
-        elif isinstance(spec, LlamaCloudProvider):
-            async with self._cloud(spec, endpoint) as provider:
-                yield provider
-
-    @contextlib.asynccontextmanager
-    async def _cloud(self, spec: LlamaCloudProvider, endpoint: str) -> AsyncIterator[Creator]:
-        from reconciler.adapters.providers.connection import connect
+    async def _client(self, spec: ProviderSpec, endpoint: str) -> AsyncIterator[_Speaker]:
+        """One connection to a block's service; called with a project, it gives the provider for that."""
         from reconciler.adapters.providers.llamacloud import LlamaCloud
+
+        settle, organization, worker = (
+            0.0,
+            None,
+            None,
+        )  # what the embedded service has taken, it lists at once
+        async with contextlib.AsyncExitStack() as stack:
+            if isinstance(spec, LlamaCloudProvider):
+                settle, organization = spec.settle, spec.organization
+                client = await stack.enter_async_context(self._cloud(spec, endpoint))
+            else:
+                assert isinstance(spec, LocalProvider)
+                client, worker = await stack.enter_async_context(self._local(spec))
+
+            def speak(project: str | None) -> Creator:
+                return LlamaCloud(
+                    client,
+                    endpoint=endpoint,
+                    project=project,
+                    organization=organization,
+                    settle=settle,
+                    clock=self.clock,
+                    random=random.random,
+                    worker=worker,
+                )
+
+            yield speak
+
+    def _cloud(self, spec: LlamaCloudProvider, endpoint: str) -> httpx.AsyncClient:
+        from reconciler.adapters.providers.connection import connect
         from reconciler.core.validate.environment import LLAMACLOUD_KEYS
 
         names = (spec.api_key.variable,) if spec.api_key else LLAMACLOUD_KEYS
-        key = next(value for name in names if (value := self.environ.get(name)))
-        async with connect(endpoint, key, parallelism=self.at_once) as client:
-            yield LlamaCloud(
-                client,
-                endpoint=endpoint,
-                project=spec.project,
-                organization=spec.organization,
-                settle=spec.settle,
-                clock=self.clock,
-                random=random.random,
-            )
+        if key := next((value for name in names if (value := self.environ.get(name))), None):
+            return connect(endpoint, key, parallelism=self.at_once)
+        raise SettingsError(
+            f"none of {', '.join(names)} is set: provider {spec.name} takes its API key from there",
+            where="reconciler.yaml",
+            why="something that is recorded there is open or has to be cancelled",
+        )
 
     @contextlib.asynccontextmanager
-    async def _local(self, spec: LocalProvider, endpoint: str) -> AsyncIterator[Creator]:
+    async def _local(self, spec: LocalProvider) -> AsyncIterator[tuple[httpx.AsyncClient, _Worker]]:
         """The embedded service, called by the same client as the cloud through httpx's ASGI transport."""
         import httpx
 
-        from reconciler.adapters.providers.llamacloud import LlamaCloud
-
-        database = Path(WORK_FOLDER) / f"{spec.name}.db"
-        with _embedded(spec, Path(self.project.folder), database) as service:
+        with _embedded(spec, Path(self.project.folder)) as service:
             transport = httpx.ASGITransport(app=service.app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                yield LlamaCloud(
-                    client,
-                    endpoint=endpoint,
-                    project=_LOCAL_PROJECT,
-                    organization=None,
-                    settle=0.0,  # what it has taken, it lists at once
-                    clock=self.clock,
-                    random=random.random,
-                    worker=lambda: self._at_work(service, database),
-                )
+                yield client, lambda: self._at_work(service)
 
     @contextlib.asynccontextmanager
-    async def _at_work(self, service: Service, database: Path) -> AsyncIterator[None]:
+    async def _at_work(self, service: Service) -> AsyncIterator[Callable[[], None]]:
         """Have the embedded service's worker run in a thread, and say where its results are."""
         stop = threading.Event()
         working = asyncio.create_task(asyncio.to_thread(service.work, stop=stop))
+
+        def check() -> None:
+            if working.done():
+                raise SettingsError(
+                    "the embedded service stopped working",
+                    where=str(DATABASE),
+                    why=str(working.exception() or "it ended early"),
+                    next="Run apply again: it carries on where this one stopped",
+                )
+
         try:
-            yield
+            yield check
         finally:
             stop.set()
-            await working
-            self.listen(Stored(f"{database}.results"))
+            await asyncio.wait({working})
+            self.listen(Stored(f"{DATABASE}.results"))
 
     def _webhook(self, hook: Webhook) -> object:
         match hook:
@@ -188,8 +267,12 @@ class Services:
         return self.environ[value.variable] if isinstance(value, FromEnvironment) else value
 
 
+def _pin(block: str, endpoint: str) -> str:
+    return f"{block} {endpoint}"
+
+
 @contextlib.contextmanager
-def _embedded(spec: LocalProvider, folder: Path, database: Path) -> Iterator[Service]:
+def _embedded(spec: LocalProvider, folder: Path) -> Iterator[Service]:
     root = folder / spec.root
     if not root.is_dir():
         raise SettingsError(
@@ -210,12 +293,12 @@ def _embedded(spec: LocalProvider, folder: Path, database: Path) -> Iterator[Ser
     try:
         service = Service(
             root,
-            folder / database,
+            folder / DATABASE,
             configurations=folder / spec.configurations if spec.configurations else None,
             project_id=_LOCAL_PROJECT,
         )
     except EmulatorError as error:
-        raise SettingsError(str(error), where=str(database)) from error
+        raise SettingsError(str(error), where=str(DATABASE)) from error
     try:
         yield service
     finally:

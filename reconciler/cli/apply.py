@@ -117,7 +117,8 @@ def _stop_on_signals(out: Console) -> Iterator[api.Stop]:
         if stop.requested:
             raise KeyboardInterrupt
         stop.request(number)
-        out.note("\nStopping: what is in flight is finished and recorded. Once more stops at once.")
+        with contextlib.suppress(OSError):
+            out.note("\nStopping: what is in flight is finished and recorded. Once more stops at once.")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

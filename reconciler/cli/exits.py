@@ -62,7 +62,7 @@ def of_apply(applied: Applied) -> int:
     outcomes = {result.outcome for result in applied.results}
     if applied.stopped is not None:
         return 128 + applied.stopped
-    if applied.findings or Outcome.UNKNOWN in outcomes:
+    if applied.findings or applied.unresolved or Outcome.UNKNOWN in outcomes:
         return Exit.UNRESOLVED
     if Outcome.UNSEEN in outcomes:
         return Exit.ERROR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler.model.batch import Address, Key
 from reconciler.model.desired import Desired, DesiredBatch
@@ -13,15 +13,9 @@ from reconciler.model.source import Diagnostic
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.model.batch import Home
     from reconciler.model.manifest import BatchSet
     from reconciler.model.project import Project
-
-
-class Home(NamedTuple):
-    """Where a provider block leads: the first two parts of a key."""
-
-    endpoint: str
-    project: str
 
 
 def expand(project: Project, homes: Mapping[str, Home]) -> Desired:

@@ -67,7 +67,7 @@ def decide(
     if satisfying:
         return _satisfied(want, choose(satisfying, entry), entry)
     if entry and all(batch.id != entry.current for batch in seen):  # O5: recorded and gone is not missing
-        text = f"the recorded batch {entry.current} is not among what was seen"
+        text = f"the recorded batch {entry.current} is not among what was seen; plan again"
         return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, text, entry=entry)
     return _unsatisfied(want, seen, entry, facts, moment)
 

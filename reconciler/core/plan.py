@@ -127,7 +127,8 @@ def _open(intent: Intent, address: Address) -> Action:
     """R8: never created, nor forgotten when it is no longer desired; and the way out is named."""
     text = (
         f"a create was sent at {intent.at:%Y-%m-%d %H:%M:%S} UTC and its outcome is not known"
-        "; `reconciler apply` looks for it first"
+        f"; `reconciler apply` looks for it first, `reconciler import {address} BATCH_ID` or"
+        f" `reconciler lock resolve {address} --absent` say what you know"
     )
     return Action(
         kind=ActionKind.UNRESOLVED,

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, assert_never
 from reconciler.core.record import policies, refreshed
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import adopt, create
+from reconciler.engine.listing import FATAL
 from reconciler.engine.propose import propose
 from reconciler.engine.resolve import look_again, resolve_all
 from reconciler.engine.wait import wait_for
-from reconciler.model.errors import LimitError, ServiceError, StateError
+from reconciler.model.audit import AuditLine
+from reconciler.model.errors import LimitError, ServiceError
 from reconciler.model.events import Planned, Starting, Waiting
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Applied, Outcome
@@ -50,6 +52,7 @@ async def apply(
         StateError: something could not be written down; nothing was sent without a note of it.
     """
     try:
+        _audit_recovered(run)
         still_open = await resolve_all(run, run.session.journal.open)  # C7
         proposal = await propose(
             run.eyes,
@@ -61,7 +64,7 @@ async def apply(
         )
         plan = proposal.plan
         if not run.session.journal.warm:
-            settle = max(provider.settle for provider in run.eyes.providers.values())
+            settle = max((provider.settle for provider in run.eyes.providers.values()), default=0.0)
             run.cold_until = proposal.observed + settle
         run.plan_digest = plan.digest
         run.eyes.listen(Planned(plan))
@@ -69,7 +72,8 @@ async def apply(
             raise _over_limit(plan)
         batches: tuple[Batch, ...] = ()
         failed = 0
-        if not run.stop.requested and (not plan.changes or approve(plan)):
+        approved = not run.stop.requested and (not plan.changes or approve(plan))
+        if approved and not run.stop.requested:
             await _carry_out(run, proposal, selection)
             await look_again(run)  # C10
             batches, failed = await wait_for(run, {action.key for action in plan.actions})
@@ -83,9 +87,26 @@ async def apply(
         findings=tuple(run.findings),
         batches=batches,
         failed_files=failed,
+        unresolved=tuple(sorted({intent.address for intent in still_open})),
         ended=run.ended,
         stopped=run.stop.signal,
     )
+
+
+def _audit_recovered(run: Run) -> None:
+    """What a crash kept from the lockfile it may have kept from the audit log as well (C9)."""
+    for entry in run.session.journal.recovered:
+        run.write_audit(
+            AuditLine(
+                time=run.eyes.clock.now(),
+                action="recover",
+                address=str(entry.address),
+                key=str(entry.key),
+                batch=entry.current,
+                outcome="recorded",
+                why="an earlier run recorded it in the journal and did not come to its end",
+            )
+        )
 
 
 async def _carry_out(run: Run, proposal: Proposal, selection: Selection) -> None:
@@ -104,12 +125,12 @@ async def _carry_out(run: Run, proposal: Proposal, selection: Selection) -> None
     run.commit()
     if creates and not run.session.journal.warm:
         await _cold(run)
-    failures: list[StateError] = []
+    failures: list[Exception] = []
 
     async def carry_out(action: Action) -> None:
         try:
             await create(run, action, proposal.facts.get(action.key))
-        except StateError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again below
             # The others in flight shall come back and be written down, if that is possible at all.
             run.ended = run.ended or str(error)
             failures.append(error)
@@ -150,10 +171,15 @@ async def _record(run: Run, action: Action) -> None:
 async def _cancel(run: Run, action: Action) -> None:
     """R10: ask for the cancel, then forget. After a failure the next plan says it again."""
     assert action.batch is not None
+    if run.over:
+        run.finish(action, Outcome.NOT_STARTED, why=run.ended)
+        return
     run.session.confirm()
     try:
         batch = await run.provider(action.key).cancel(action.batch.id)
     except ServiceError as error:
+        if isinstance(error, FATAL):
+            run.ended = str(error)
         run.finish(action, Outcome.FAILED, why=str(error))
         return
     run.drop(action.key)
@@ -177,11 +203,10 @@ def _take_over_manifests(run: Run, plan: Plan, selection: Selection) -> None:
     }
     sets = {name: text for name, text in run.lock.sets.items() if name not in done}
     sets |= {name: text for name, text in run.desired.sets.items() if name in done}
-    homes = {want.key.endpoint: want.key.project for want in run.desired.batches}
     for key, entry in policies(run.lock.entries, run.desired, covered).items():
         if run.lock.entries[key] is not entry:
             run.put(entry)
-    run.lock = replace(run.lock, sets=sets, projects={**run.lock.projects, **homes})
+    run.lock = replace(run.lock, sets=sets, projects={**run.lock.projects, **run.pins})
 
 
 async def _cold(run: Run) -> None:

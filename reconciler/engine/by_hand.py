@@ -87,7 +87,7 @@ async def resolve_absent(run: Run, address: Address) -> tuple[str, ...]:
             _audit(run, address, intent.key, action="resolve", batch="", outcome="absent")
             done.append(f"closed the create of {intent.at:%Y-%m-%d %H:%M:%S} UTC as absent")
     for key, entry in list(run.lock.entries.items()):
-        if entry.address != address or key.endpoint not in run.eyes.providers:
+        if entry.address != address or key.home not in run.eyes.providers:
             continue
         gone = [item.id for item in entry.batches if await _is_gone(run, key, item.id)]
         left = tuple(item for item in entry.batches if item.id not in gone)
@@ -124,7 +124,7 @@ def _desired(run: Run, address: Address) -> DesiredBatch:
 
 
 def _audit(run: Run, address: Address, key: Key, *, action: str, batch: str, outcome: str) -> None:
-    run.audit.append(
+    run.write_audit(
         AuditLine(
             time=run.eyes.clock.now(),
             action=action,

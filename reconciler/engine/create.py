@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from reconciler.core.match import decide
 from reconciler.core.record import recorded
 from reconciler.engine.listing import FATAL, Pass, look, renamed
-from reconciler.engine.observe import places, recorded_ids
+from reconciler.engine.observe import places
 from reconciler.engine.resolve import Absent, Found, StillOpen, resolve
 from reconciler.model.events import Waiting
 from reconciler.model.intent import Closing, Created, Intent, NotSent, Rejected, Throttled, Unanswered
@@ -34,6 +34,9 @@ MOST_TRIES = 6
 #: After an unknown outcome that turned out absent, a create is sent again so many times in a run (C5).
 MOST_RESENDS = 1
 
+#: A longer Retry-After, in seconds, fails the create: a run shall not hold its lock for hours.
+LONGEST_WAIT = 600.0
+
 _LONGEST_BACKOFF = 60.0
 
 
@@ -45,12 +48,13 @@ async def create(run: Run, action: Action, facts: Facts | None) -> None:
         StateError: a note could not be made durable; nothing was sent without one.
     """
     try_ = _Create(run, action, facts)
-    while not run.over:
-        if await try_.once():
-            return
-        if try_.begun == MOST_TRIES:
-            run.finish(action, Outcome.FAILED, why=try_.why)
-            return
+    async with run.turn(action.key):
+        while not run.over:
+            if await try_.once():
+                return
+            if try_.begun == MOST_TRIES:
+                run.finish(action, Outcome.FAILED, why=try_.why)
+                return
     run.finish(action, Outcome.NOT_STARTED, why=run.ended)
 
 
@@ -98,9 +102,7 @@ class _Create:
         """C2: everything over the directory, by the directory alone; not what the plan was made from."""
         run, key = self.run, self.want.key
         try:
-            seen = await look(
-                self.provider, places(key, run.lock), recorded_ids(key, run.lock), run.eyes.clock
-            )
+            seen = await look(self.provider, places(key, run.lock), run.listed_over(key), run.eyes.clock)
         except FATAL as error:  # every other create would meet it too, and what is in flight shall finish
             run.ended = str(error)
             run.finish(self.action, Outcome.REJECTED, why=str(error), request_id=error.request_id)
@@ -137,7 +139,7 @@ class _Create:
             id=uuid.uuid4().hex,
             key=again.key,
             address=again.address,
-            known=frozenset(seen.batches) | self.run.ids_over(again.key.directory),
+            known=frozenset(seen.batches) | self.run.ids_over(again.key),
             evidence=again.evidence,
             at=self.run.eyes.clock.now(),
             run=self.run.id,
@@ -150,7 +152,9 @@ class _Create:
         if intent.key in run.second_looks:
             run.doubt(intent, run.eyes.clock.monotonic())
         match outcome:
-            case Created():
+            case Created(batch):
+                if stray := _stray(intent, batch):
+                    return await self._unanswered(intent, stray)
                 await self._keep(intent, outcome)
                 return True
             case Rejected(status, why, final, request_id):
@@ -165,6 +169,10 @@ class _Create:
                 return False
             case Throttled(retry_after, why):
                 await run.settle(intent, Closing.WITHDRAWN, why)
+                if retry_after is not None and retry_after > LONGEST_WAIT:
+                    why = f"{why}; the service asks to wait {retry_after:,.0f} s"
+                    run.finish(self.action, Outcome.FAILED, why=why)
+                    return True
                 await self._wait(why, self._backoff() if retry_after is None else retry_after)
                 return False
             case Unanswered(why):
@@ -217,6 +225,19 @@ class _Create:
     def _backoff(self) -> float:
         """Full jitter: somewhere between nothing and twice as long as at the try before."""
         return min(_LONGEST_BACKOFF, 2.0**self.begun) * self.run.random()
+
+
+def _stray(intent: Intent, batch: Batch) -> str | None:
+    """Why a reply that names this batch tells nothing about the create, if so.
+
+    Another directory or configuration is an alias (C9). Another project or job, or a batch that was there
+    before, is no answer to what was sent.
+    """
+    if batch.id in intent.known:
+        return f"the reply names {batch.id}, which was there before"
+    if batch.key.home != intent.key.home or batch.key.job is not intent.key.job:
+        return f"the reply names {batch.id}, which is {batch.key.job} in project {batch.key.project}"
+    return None
 
 
 def adopt(run: Run, action: Action, batch: Batch) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from reconciler.model.batch import Batch, Key
+    from reconciler.model.batch import Batch, Home, Key
     from reconciler.model.desired import DesiredBatch
     from reconciler.model.events import Listener
     from reconciler.model.lock import Entry, Lock
@@ -40,11 +40,11 @@ class Eyes:
     """What observing needs.
 
     Attributes:
-        providers: by endpoint.
+        providers: by home; two blocks may lead to one service with keys of different projects.
         at_once: how many requests may be under way.
     """
 
-    providers: Mapping[str, Creator]
+    providers: Mapping[Home, Creator]
     clock: Clock
     listen: Listener
     at_once: int
@@ -78,7 +78,7 @@ async def observe(
             and not stands(by_key[key], batches, lock.entries[key], now)
         ]
     seen |= await look_at(eyes, look_for, lock)
-    clocks = {endpoint: time for endpoint, provider in eyes.providers.items() if (time := provider.clock)}
+    clocks = {home.endpoint: time for home, provider in eyes.providers.items() if (time := provider.clock)}
     return Snapshot(seen, clocks), set(look_for)
 
 
@@ -93,12 +93,12 @@ class _Recorded:
 async def look_at(eyes: Eyes, keys: Iterable[Key], lock: Lock) -> dict[Key, Seen]:
     """All live batches of some keys (O3)."""
     aliases = aliases_of(lock)
-    by_endpoint: defaultdict[str, list[Key]] = defaultdict(list)
+    by_home: defaultdict[Home, list[Key]] = defaultdict(list)
     for key in keys:
-        by_endpoint[key.endpoint].append(key)
+        by_home[key.home].append(key)
     seen: dict[Key, Seen] = {}
-    for endpoint, there in by_endpoint.items():
-        seen |= await _look_on(eyes, endpoint, there, _Recorded(lock, aliases))
+    for home, there in by_home.items():
+        seen |= await _look_on(eyes, home, there, _Recorded(lock, aliases))
     return seen
 
 
@@ -109,7 +109,7 @@ async def _refresh(eyes: Eyes, keys: Iterable[Key], lock: Lock) -> dict[Key, See
     async def ask(key: Key) -> None:
         current = lock.entries[key].current
         try:
-            batch = await eyes.providers[key.endpoint].get(current)
+            batch = await eyes.providers[key.home].get(current)
         except NotFoundError:
             seen[key] = Gone(f"the recorded batch {current} is not known to the service any more (404)")
         except FATAL:
@@ -123,9 +123,9 @@ async def _refresh(eyes: Eyes, keys: Iterable[Key], lock: Lock) -> dict[Key, See
     return seen
 
 
-async def _look_on(eyes: Eyes, endpoint: str, keys: list[Key], known: _Recorded) -> dict[Key, Seen]:
+async def _look_on(eyes: Eyes, home: Home, keys: list[Key], known: _Recorded) -> dict[Key, Seen]:
     """One service's share of `look_at`: a scan that is given up once looking by directory is cheaper."""
-    provider = eyes.providers[endpoint]
+    provider = eyes.providers[home]
     directories = {key.directory for key in keys}
     if len(directories) > _FEW:
         pages = 0

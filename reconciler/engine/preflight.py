@@ -11,7 +11,7 @@ from reconciler.core.preflight import MOST_FILES
 from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL
 from reconciler.model.canonical import digest
-from reconciler.model.errors import NotFoundError, ServiceError
+from reconciler.model.errors import ForbiddenError, NotFoundError, ServiceError
 from reconciler.model.snapshot import Facts, Missing
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.engine.observe import Eyes
-    from reconciler.model.batch import Configuration, Key
+    from reconciler.model.batch import Configuration, Home, Key
     from reconciler.model.ports import Creator
 
 
@@ -30,24 +30,24 @@ async def gather_facts(eyes: Eyes, keys: Iterable[Key]) -> dict[Key, Facts]:
         ServiceError: the service does not accept the key; any other failure is a fact, and blocks.
     """
     wanted = list(keys)
-    configurations: dict[tuple[str, str], Configuration | None] = {}
+    configurations: dict[tuple[Home, str], Configuration | None] = {}
 
-    async def ask_configuration(item: tuple[str, str]) -> None:
-        endpoint, name = item
+    async def ask_configuration(item: tuple[Home, str]) -> None:
+        home, name = item
         try:
-            configurations[item] = await eyes.providers[endpoint].configuration(name)
+            configurations[item] = await eyes.providers[home].configuration(name)
         except FATAL:
             raise
         except ServiceError:
             # Never a reason to refuse: built-in presets are not listed either. The create itself tells.
             configurations[item] = None
 
-    await each({(key.endpoint, key.configuration) for key in wanted}, eyes.at_once, ask_configuration)
+    await each({(key.home, key.configuration) for key in wanted}, eyes.at_once, ask_configuration)
     facts: dict[Key, Facts] = {}
 
     async def ask_directory(key: Key) -> None:
-        configuration = configurations[key.endpoint, key.configuration]
-        facts[key] = await _directory_facts(eyes.providers[key.endpoint], key, configuration)
+        configuration = configurations[key.home, key.configuration]
+        facts[key] = await _directory_facts(eyes.providers[key.home], key, configuration)
 
     await each(wanted, eyes.at_once, ask_directory)
     return facts
@@ -66,6 +66,8 @@ async def _directory_facts(provider: Creator, key: Key, configuration: Configura
                 break  # more than a batch can take: how many more does not matter
     except NotFoundError:
         return Facts(directory=Missing(f"directory {key.directory} does not exist"))
+    except ForbiddenError as error:  # a directory of another project may answer so; the key itself is good
+        return Facts(directory=Missing(f"directory {key.directory} may not be used: {error}"))
     except FATAL:
         raise
     except ServiceError as error:

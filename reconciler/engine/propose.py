@@ -64,7 +64,7 @@ async def propose(
     removed = [
         entry
         for key, entry in lock.entries.items()
-        if key not in everything and selection.covers(entry.address) and key.endpoint in eyes.providers
+        if key not in everything and selection.covers(entry.address) and key.home in eyes.providers
     ]
     snapshot, looked_for = await observe(eyes, wanted.values(), removed, lock, now)
     facts: dict[Key, Facts] = {}

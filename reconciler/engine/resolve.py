@@ -59,7 +59,7 @@ async def resolve_all(run: Run, intents: tuple[Intent, ...]) -> tuple[Intent, ..
     still_open: list[Intent] = []
 
     async def one(intent: Intent) -> None:
-        if intent.key.endpoint not in run.eyes.providers:
+        if intent.key.home not in run.eyes.providers:
             still_open.append(intent)  # its provider is not in the project file any more
             run.eyes.listen(Warned(f"{intent.address}: no provider leads to {intent.key.endpoint} any more"))
             return
@@ -77,7 +77,7 @@ async def resolve_all(run: Run, intents: tuple[Intent, ...]) -> tuple[Intent, ..
                 still_open.append(intent)
             case Absent():
                 pass
-        run.audit.append(
+        run.write_audit(
             AuditLine(
                 time=run.eyes.clock.now(),
                 action="resolve",
@@ -106,7 +106,8 @@ async def resolve(run: Run, intent: Intent) -> Resolution:
     while True:
         begun = clock.monotonic()
         try:
-            seen = await look(provider, places(intent.key, run.lock), (), clock)
+            expected = run.listed_over(intent.key, intent.known)
+            seen = await look(provider, places(intent.key, run.lock), expected, clock)
         except FATAL as error:  # C4: this ends the run, while what is in flight comes back and is recorded
             run.ended = run.ended or str(error)
             return StillOpen(str(error))
@@ -144,8 +145,8 @@ async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | Non
             ids = tuple(sorted(batch.id for batch in mine))
             run.findings.append(Finding(intent.address, intent.key, ids, ambiguous=False))
         return Found(chosen)
-    asked_for = {key[2:] for key in (*run.wanted, *run.lock.entries)}
-    strangers = sorted(batch.id for batch in new if batch.key[2:] not in asked_for)
+    asked_for = {*run.wanted, *run.lock.entries}
+    strangers = sorted(batch.id for batch in new if batch.key not in asked_for)
     if strangers:
         run.findings.append(Finding(intent.address, intent.key, tuple(strangers), ambiguous=True))
         return StillOpen(
@@ -176,7 +177,7 @@ def _with(run: Run, entry: Entry | None, intent: Intent, batch: Batch, *, stands
 async def look_again(run: Run) -> None:
     """C10: a settle time after the last uncertain send, look once more for what came late."""
     pending = run.second_looks
-    if not pending or run.stop.requested:
+    if not pending:
         return
     clock = run.eyes.clock
     due = max(item.sent + run.provider(key).settle for key, item in pending.items())
@@ -184,6 +185,8 @@ async def look_again(run: Run) -> None:
     if left > 0:
         run.eyes.listen(Waiting("looking once more for batches that came late", left))
         await run.stop.pause(clock, left)
+    if run.stop.requested:
+        return  # what is left in `second_looks` keeps the journal from being closed
     await each(
         [item.intent for item in pending.values()], run.eyes.at_once, lambda intent: _late(run, intent)
     )
@@ -194,15 +197,17 @@ async def _late(run: Run, intent: Intent) -> None:
     """What came late is recorded beside what stands, and reported; alone, it is what the create came to."""
     key = intent.key
     try:
-        seen = await look(run.provider(key), places(key, run.lock), (), run.eyes.clock)
+        expected = run.listed_over(key, intent.known)
+        seen = await look(run.provider(key), places(key, run.lock), expected, run.eyes.clock)
     except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
         seen = Unknown(str(error))
     if isinstance(seen, Unknown):
         run.eyes.listen(Warned(f"{intent.address}: the last look failed, so it proves nothing: {seen.why}"))
         return
+    del run.second_looks[key]
     new = [batch for batch in seen.batches.values() if batch.id not in intent.known]
     mine = [batch for batch in renamed(new, run.aliases) if batch.key == key]
-    late = [batch for batch in mine if batch.id not in run.ids_over(key.directory)]
+    late = [batch for batch in mine if batch.id not in run.ids_over(key)]
     result = run.results.get(key)
     if not late or (result is not None and result.outcome is Outcome.UNKNOWN):
         return  # an intent that is open still is the next run's to close, with all that it finds

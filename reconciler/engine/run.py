@@ -6,6 +6,7 @@ What happens when is in `apply`, `create` and `resolve`.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.plan import aliases_in
 from reconciler.engine.notes import Notes
 from reconciler.model.audit import AuditLine
+from reconciler.model.errors import StateError
 from reconciler.model.events import Done, Failed
 from reconciler.model.intent import Settled
 from reconciler.model.result import Outcome, Result
@@ -52,6 +54,7 @@ class Run:
     Attributes:
         id: names the run in journal and audit log.
         lock: the lockfile as it will be written; its entries are this run's own and grow as it goes.
+        pins: per provider block, the project that its key turned out to belong to.
         webhooks: per set, what its creates send along.
         aliases: from the key that the service answered with to the one that was asked for (C9).
         plan_digest: of what was approved, once it is.
@@ -68,6 +71,7 @@ class Run:
     stop: Stop
     random: Callable[[], float]
     lock: Lock
+    pins: Mapping[str, str] = field(default_factory=dict)
     webhooks: Mapping[str, Sequence[object]] = field(default_factory=dict)
     plan_digest: str = ""
     ended: str = ""
@@ -79,13 +83,17 @@ class Run:
     _entries: dict[Key, Entry] = field(init=False)
     wanted: dict[Key, DesiredBatch] = field(init=False)
     aliases: dict[Key, Key] = field(init=False)
-    _over: defaultdict[str, set[str]] = field(init=False)
+    _over: defaultdict[tuple[str, ...], set[str]] = field(init=False)
+    _turns: defaultdict[tuple[str, ...], asyncio.Lock] = field(init=False)
+    _fresh: set[str] = field(default_factory=set)
+    _unaudited: bool = False
 
     def __post_init__(self) -> None:
         self.notes = Notes(self.session)
         self._entries = dict(self.lock.entries)
         self.lock = replace(self.lock, entries=self._entries)
         self._over = defaultdict(set)
+        self._turns = defaultdict(asyncio.Lock)
         self.aliases = {}
         for entry in self._entries.values():
             self._index(entry)
@@ -98,7 +106,7 @@ class Run:
 
     def provider(self, key: Key) -> Creator:
         """The service that a key's batches live on."""
-        return self.eyes.providers[key.endpoint]
+        return self.eyes.providers[key.home]
 
     def moment(self, key: Key) -> Moment:
         """Now, by both clocks."""
@@ -107,12 +115,24 @@ class Run:
         now = self.eyes.clock.now()
         return Moment(now, self.provider(key).clock or now)
 
-    def ids_over(self, directory: str) -> frozenset[str]:
-        """The ids of all batches that were ever recorded over a directory (C3)."""
-        return frozenset(self._over.get(directory, ()))
+    def ids_over(self, key: Key) -> frozenset[str]:
+        """The ids of all batches that were ever recorded over a key's directory (C3)."""
+        return frozenset(self._over.get(key[:3], ()))
+
+    def listed_over(self, key: Key, known: frozenset[str] = frozenset()) -> frozenset[str]:
+        """The ids that a listing of a key's directory cannot lack and be whole (O5).
+
+        What this run itself has just recorded there may not be listed yet, for as long as the settle time.
+        """
+        return (known | self.ids_over(key)) - self._fresh
+
+    def turn(self, key: Key) -> asyncio.Lock:
+        """Creates over one directory take turns, so that none takes another's batch for its own (C3, C9)."""
+        return self._turns[key[:3]]
 
     def put(self, entry: Entry) -> None:
         """Have an entry in the lockfile. It is durable with the next commit, or by a note before that."""
+        self._fresh |= {item.id for item in entry.batches} - self.ids_over(entry.key)
         self._entries[entry.key] = entry
         self._index(entry)
 
@@ -121,7 +141,7 @@ class Run:
         del self._entries[key]
 
     def _index(self, entry: Entry) -> None:
-        self._over[entry.key.directory].update(item.id for item in entry.batches)
+        self._over[entry.key[:3]].update(item.id for item in entry.batches)
         self.aliases |= aliases_in(entry)
 
     def doubt(self, intent: Intent, sent: float) -> None:
@@ -154,7 +174,7 @@ class Run:
         if outcome is Outcome.NOT_STARTED:
             return
         shown = batch or action.batch
-        self.audit.append(
+        self.write_audit(
             AuditLine(
                 time=self.eyes.clock.now(),
                 action=action.kind.value,
@@ -177,17 +197,35 @@ class Run:
         written = self.session.commit(self.lock)
         self.lock = replace(written, entries=self._entries)
 
+    def write_audit(self, line: AuditLine) -> None:
+        """Write a line of the audit log.
+
+        Raises:
+            StateError: it could not be written. The journal is then left as it is, so that the next run
+                finds there what was not audited.
+        """
+        try:
+            self.audit.append(line)
+        except StateError:
+            self._unaudited = True
+            raise
+
     def write_down(self) -> None:
         """The end of every run, however it ended: audit log, then lockfile, then journal.
 
         A cold run that did not stay for the settle time (it was declined, stopped, or had nothing to create)
-        leaves the journal as it is: the next one knows no better, and has to be cold too (C2).
+        leaves the journal as it is: the next one knows no better, and has to be cold too (C2). So does one
+        that was stopped before its second looks (C10), and one whose audit log lacks a line: the next
+        run then finds what was recorded in the journal, and audits it.
         """
         head = self.audit.close()
+        if self._unaudited:
+            return
         if head:
             self.lock = replace(self.lock, heads=(head,))
         self.commit()
-        if self.session.journal.warm or self.eyes.clock.monotonic() >= self.cold_until:
+        known = self.session.journal.warm or self.eyes.clock.monotonic() >= self.cold_until
+        if known and not self.second_looks:
             self.session.close()
 
 

@@ -18,7 +18,7 @@ from reconciler.model.errors import NotFoundError, ServiceError
 from reconciler.model.events import FileFailed, Pending, Progressed, Warned
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from reconciler.engine.run import Run
     from reconciler.model.batch import Batch, Key
@@ -35,16 +35,16 @@ async def wait_for(run: Run, keys: Collection[Key]) -> tuple[tuple[Batch, ...], 
     """
     ended: list[Batch] = []
     failed = 0
-    for endpoint, provider in run.eyes.providers.items():
+    for home, provider in run.eyes.providers.items():
         running = [
             key
             for key, entry in run.lock.entries.items()
-            if key.endpoint == endpoint and key in keys and not entry.recorded.status.terminal
+            if key.home == home and key in keys and not entry.recorded.status.terminal
         ]
         if running and not run.stop.requested:
-            async with provider.working() as embedded:
-                if embedded:
-                    batches = await _until_terminal(run, provider, running)
+            async with provider.working() as check:
+                if check is not None:
+                    batches = await _until_terminal(run, provider, running, check)
                     failed += await _tell_failed_files(run, provider, batches)
                     ended += batches
     return tuple(ended), failed
@@ -61,7 +61,9 @@ async def _tell_failed_files(run: Run, provider: Creator, batches: list[Batch]) 
     return count
 
 
-async def _until_terminal(run: Run, provider: Creator, keys: list[Key]) -> list[Batch]:
+async def _until_terminal(
+    run: Run, provider: Creator, keys: list[Key], check: Callable[[], None]
+) -> list[Batch]:
     seen: dict[Key, Batch] = {}
     waiting = set(keys)
     seconds = _FIRST
@@ -88,6 +90,7 @@ async def _until_terminal(run: Run, provider: Creator, keys: list[Key]) -> list[
             waiting.discard(key)
 
     while waiting and not run.stop.requested:
+        check()
         await each(sorted(waiting), run.eyes.at_once, ask)
         run.eyes.listen(Pending(len(keys) - len(waiting), len(keys)))
         if waiting:

@@ -57,6 +57,13 @@ _READABLE = "/:@+=,;!$&'()*[]"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/:@+=,;!$&'()*\[\]-]+(?: [A-Za-z0-9_.~/:@+=,;!$&'()*\[\]-]+){4}")
 
 
+class Home(NamedTuple):
+    """One project of one service: where a key's batches live, and what has to be asked to see them."""
+
+    endpoint: str
+    project: str
+
+
 class Key(NamedTuple):
     """What makes two batches the same work.
 
@@ -73,6 +80,11 @@ class Key(NamedTuple):
     directory: str
     job: JobType
     configuration: str
+
+    @property
+    def home(self) -> Home:
+        """The project of the service that the key's batches live in."""
+        return Home(self.endpoint, self.project)
 
     def __str__(self) -> str:
         text = " ".join(self)

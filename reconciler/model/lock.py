@@ -107,7 +107,7 @@ class Lock:
     Attributes:
         lineage: made once, on the first write; "" before it.
         serial: raised with every change that is more than a refresh of statuses.
-        projects: per endpoint, the project that its key belongs to.
+        projects: per provider block and endpoint, the project that its key turned out to belong to.
         sets: per set, the digest of its text as last applied (R10).
         heads: the newest lines of the audit log that this state knows of.
         entries: one per key.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime
 
@@ -128,11 +128,12 @@ class Creator(Provider, Protocol):
         """Send one create, once. Never raises a `ServiceError`: what became of it is the value (C4)."""
         ...
 
-    def working(self) -> AbstractAsyncContextManager[bool]:
+    def working(self) -> AbstractAsyncContextManager[Callable[[], None] | None]:
         """Within this context, whatever the provider itself has to do for its batches is being done.
 
-        Gives True for the embedded service, whose batches go on only while somebody is there, so
-        that an apply stays until they are terminal; False for a service that works by itself.
+        Gives None for a service that works by itself. For the embedded service, whose batches go on only
+        while somebody is there, so that an apply stays until they are terminal, a check: it raises a
+        `ReconcilerError` once the work has ended before its time.
         """
         ...
 
@@ -222,4 +223,3 @@ class Environment(NamedTuple):
     run: str
     commit: str
     dirty: bool | None
-    variables: Mapping[str, str] = {}

@@ -63,6 +63,7 @@ class Applied:
         findings: duplicates and ambiguity.
         batches: the batches that the run waited for, as last seen.
         failed_files: how many files of those batches came to nothing.
+        unresolved: addresses of creates whose outcome is still not known, of earlier runs too (C6).
         ended: why no further create was begun, or "".
         stopped: the signal that ended the run, or None.
     """
@@ -72,5 +73,6 @@ class Applied:
     findings: tuple[Finding, ...] = ()
     batches: tuple[Batch, ...] = ()
     failed_files: int = 0
+    unresolved: tuple[Address, ...] = ()
     ended: str = ""
     stopped: int | None = None

@@ -60,6 +60,7 @@ def applied_document(applied: Applied) -> dict[str, Any]:
             | {"outcome": result.outcome.value, "why": result.why, "batch": _batch(result.batch)}
             for result in applied.results
         ],
+        "unresolved": [str(address) for address in applied.unresolved],
         "batches": [_batch(batch) for batch in applied.batches],
         "failedFiles": applied.failed_files,
     }

@@ -171,6 +171,11 @@ def applied_lines(applied: Applied) -> Iterator[str]:
     """What an apply came to: findings first, since they cost money, then the summary."""
     for finding in applied.findings:
         yield from _finding_lines(finding)
+    for address in applied.unresolved:
+        yield harmless(
+            f"UNRESOLVED {address}: whether a create took effect is not known; run apply again, or say it"
+            f" with `reconciler import {address} BATCH_ID` or `reconciler lock resolve {address} --absent`."
+        )
     if applied.ended:
         yield f"Ended early: {harmless(applied.ended)}"
     yield summary_line(applied)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.core.expand import Home, expand
+from reconciler.core.expand import expand
 from reconciler.core.plan import aliases_of, plan, state_digest
 from reconciler.core.questions import Questions, facts_wanted, questions
 from reconciler.core.record import policies, record_batch, recorded, refreshed, with_status
 from reconciler.core.select import Selection, select
-from reconciler.model.batch import Address, Batch, Configuration, Directory, JobType, Key, Status
+from reconciler.model.batch import Address, Batch, Configuration, Directory, Home, JobType, Key, Status
 from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.intent import Intent
@@ -162,7 +162,8 @@ def test_a_key_with_an_open_intent_is_unresolved_whatever_is_seen() -> None:
             reason=Reason(
                 ReasonCode.OPEN_INTENT,
                 "a create was sent at 2026-09-15 12:00:00 UTC and its outcome is not known"
-                "; `reconciler apply` looks for it first",
+                "; `reconciler apply` looks for it first, `reconciler import a/d1 BATCH_ID` or"
+                " `reconciler lock resolve a/d1 --absent` say what you know",
             ),
         )
 

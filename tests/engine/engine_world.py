@@ -25,7 +25,7 @@ from reconciler.engine.observe import Eyes
 from reconciler.engine.propose import propose
 from reconciler.engine.run import Run
 from reconciler.engine.stop import Stop
-from reconciler.model.batch import Address, Batch, Directory, DirectoryFile, JobType, Key, Status
+from reconciler.model.batch import Address, Batch, Directory, DirectoryFile, Home, JobType, Key, Status
 from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import NotFoundError
 from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered
@@ -196,8 +196,11 @@ class Service:
         return Created(made, "req-1")
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[bool]:
-        yield self.embedded
+    async def working(self) -> AsyncIterator[Callable[[], None] | None]:
+        yield self.check if self.embedded else None
+
+    def check(self) -> None:
+        """The work goes on."""
 
     async def _request(self, what: str) -> None:
         self.on_request(f"before {what}")
@@ -362,7 +365,7 @@ class World:
         return FileStore(self.folder / "reconciler.lock", "reconciler.lock", "ada@desk", self.time.now())
 
     def _eyes(self) -> Eyes:
-        return Eyes({ENDPOINT: self.service}, self.time, self.on_events, self.at_once)
+        return Eyes({Home(ENDPOINT, PROJECT): self.service}, self.time, self.on_events, self.at_once)
 
     async def _plan(self, lock: Lock, intents: tuple[Intent, ...]) -> Plan:
         proposal = await propose(

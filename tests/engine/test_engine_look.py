@@ -182,14 +182,27 @@ def test_c3_an_intent_knows_every_batch_of_the_directory_live_or_recorded(world:
     world.apply()  # bat-1 of cfg-2 is recorded
     world.names = names
     stranger = world.service.put("dir-001", "cfg-9")
-    # the listing forgets the recorded one of another key: it is known all the same
-    world.service.order = lambda batches: [batch for batch in batches if batch.id != "bat-1"]
     known: list[frozenset[str]] = []
     world.service.on_create = lambda _: known.extend(intent.known for intent in world.journal.open)
 
     world.apply()
 
     assert known == [frozenset({"bat-1", stranger})]
+
+
+def test_o5_a_listing_that_lacks_what_is_recorded_of_another_key_is_not_believed(world: World) -> None:
+    world.also = [wanted("other", "dir-001", world.rerun, "cfg-2")]
+    names, world.names = world.names, []
+    world.apply()  # bat-1 of cfg-2 is recorded
+    world.names = names
+    somebodys = world.service.put("dir-001")
+    # a stale page: neither the recorded one nor somebody's batch of the wanted key is in it
+    world.service.order = lambda _: []
+
+    applied = world.apply()
+
+    assert [result.outcome for result in applied.results] == [Outcome.UNSEEN]
+    assert [batch.id for batch in world.service.existing()] == ["bat-1", somebodys]
 
 
 def test_c3_eight_concurrent_creates_take_no_more_syncs_than_one(

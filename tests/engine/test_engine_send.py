@@ -53,7 +53,8 @@ def no(status: int) -> Rejected:
         pytest.param([no(402)], REJECTED, 1, 0, 0, id="C4 402"),
         pytest.param([no(403)], REJECTED, 1, 0, 0, id="C4 403"),
         pytest.param([Throttled(7, "429"), None], CREATED, 2, 7, 1, id="C4 429 waits as told"),
-        pytest.param([Throttled(3600, "429"), None], CREATED, 2, 3600, 1, id="C4 429 waits an hour if told"),
+        pytest.param([Throttled(600, "429"), None], CREATED, 2, 600, 1, id="C4 429 waits ten minutes"),
+        pytest.param([Throttled(601, "429"), None], FAILED, 1, 0, 0, id="C6 429 and no longer"),
         pytest.param([Throttled(None, "429")] * 2 + [None], CREATED, 3, 1 + 2, 1, id="C4 429 backs off"),
         pytest.param([NotSent("no connection"), None], CREATED, 2, 1, 1, id="C4 not sent"),
         pytest.param([NotSent("dns")] * 9, FAILED, 6, 1 + 2 + 4 + 8 + 16 + 30, 0, id="C6 not sent, bounded"),
@@ -288,9 +289,12 @@ def test_c9_the_name_that_the_service_used_is_not_created_beside_it(tmp_path: Pa
     ]
 
 
-def test_c9_an_alias_that_is_learnt_in_a_run_blocks_its_twin_in_the_same_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_c9_an_alias_that_is_learnt_in_a_run_blocks_its_twin_in_the_same_run(
+    tmp_path: Path, at_once: int
+) -> None:
     world = many(tmp_path, 1)
-    world.at_once = 1
+    world.at_once = at_once
     world.service.renames = {CONFIGURATION: "cfg-saved"}
     world.also = [wanted("zoo", "dir-001", world.rerun, "cfg-saved")]
 

@@ -67,7 +67,7 @@ def test_the_key_goes_to_https_and_to_loopback(url: str) -> None:
             assert client.headers["authorization"] == f"Bearer {SECRET}"
             assert client.headers["user-agent"] == f"reconciler/{__version__}"
             assert client.follow_redirects is False
-            assert client.timeout == httpx.Timeout(60, connect=10)
+            assert client.timeout == httpx.Timeout(60, connect=10, pool=10)
 
     asyncio.run(scenario())
 

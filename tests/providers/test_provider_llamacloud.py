@@ -632,22 +632,25 @@ def test_the_services_time_goes_on_with_the_monotonic_clock() -> None:
     assert provider.clock == datetime(2026, 9, 1, 12, 1, 0, 500000, tzinfo=UTC)
 
 
-def test_working_is_false_without_a_worker_and_true_inside_of_one() -> None:
+def test_working_gives_the_worker_s_check_inside_of_one_and_nothing_without_a_worker() -> None:
     seen: list[str] = []
 
+    def check() -> None:
+        seen.append("checked")
+
     @asynccontextmanager
-    async def worker() -> AsyncIterator[None]:
+    async def worker() -> AsyncIterator[Callable[[], None]]:
         seen.append("started")
-        yield
+        yield check
         seen.append("stopped")
 
-    async def within(provider: LlamaCloud) -> bool:
+    async def within(provider: LlamaCloud) -> Callable[[], None] | None:
         async with provider.working() as working:
             seen.append("inside")
             return working
 
-    assert run(within(cloud(Service([])))) is False
-    assert run(within(cloud(Service([]), worker=worker))) is True
+    assert run(within(cloud(Service([])))) is None
+    assert run(within(cloud(Service([]), worker=worker))) is check
     assert seen == ["inside", "started", "inside", "stopped"]
 
 

@@ -173,12 +173,17 @@ def test_a_store_that_was_closed_is_warm_with_that_very_lock_only(reopen: Reopen
     assert not reopen().read()[1].warm
 
 
-def test_a_run_that_only_opened_leaves_the_next_one_cold(reopen: Reopen, some: Some) -> None:
+def test_a_run_that_came_to_nothing_leaves_the_next_one_as_warm_as_it_was(reopen: Reopen, some: Some) -> None:
     with reopen().hold(0) as session:
         session.commit(some.lock())
         session.close()
     with reopen().hold(0):
         pass
+    with reopen().hold(0) as session:
+        assert session.journal.warm
+        session.note([some.intent("one"), Settled("one", Closing.WITHDRAWN)])
+    with reopen().hold(0) as session:
+        assert not session.journal.warm
     with reopen().hold(0) as session:
         assert not session.journal.warm
 

@@ -557,3 +557,13 @@ def test_a_journal_that_is_removed_or_replaced_means_a_lost_lock(
         with pytest.raises(LockLostError):
             session.commit(some.lock())
     assert not store.path.exists()
+
+
+def test_a_lockfile_that_was_changed_under_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "reconciler.lock", "reconciler.lock", "ada@desk", NOON)
+    with store.hold(0) as session:
+        session.commit(replace(Lock(), sets={"invoices": "sha256:1"}))
+        (tmp_path / "reconciler.lock").write_text("pulled\n")
+        with pytest.raises(StateError, match="the lockfile was changed while this run held its lock"):
+            session.commit(replace(Lock(), sets={"invoices": "sha256:2"}))
+    assert (tmp_path / "reconciler.lock").read_text() == "pulled\n"

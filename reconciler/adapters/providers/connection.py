@@ -47,7 +47,7 @@ def connect(
         SettingsError: the URL or the key cannot be used, or the environment's proxy or CA settings.
     """
     url = _base(base_url)
-    timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
+    timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout)
     limits = httpx.Limits(max_connections=parallelism, max_keepalive_connections=parallelism)
     try:
         return httpx.AsyncClient(

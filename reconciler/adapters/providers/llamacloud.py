@@ -72,7 +72,7 @@ class LlamaCloud:
         settle: settle time in seconds.
         clock: waits between tries, and moves the service's time on.
         random: uniform in [0, 1), for the jitter between tries.
-        worker: for the embedded service: within this context its batches go on.
+        worker: for the embedded service: within this context its batches go on; gives a check on that.
         deadline: seconds for one request as a whole.
     """
 
@@ -86,7 +86,7 @@ class LlamaCloud:
         settle: float,
         clock: Clock,
         random: Callable[[], float],
-        worker: Callable[[], AbstractAsyncContextManager[None]] | None = None,
+        worker: Callable[[], AbstractAsyncContextManager[Callable[[], None]]] | None = None,
         deadline: float = DEADLINE,
     ) -> None:
         self._transport = Transport(client, endpoint=endpoint, clock=clock, deadline=deadline)
@@ -309,13 +309,13 @@ class LlamaCloud:
                 return Unanswered(f"{refusal(reply)}{named}")
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[bool]:
-        """Within this context the embedded service's batches go on; gives whether there is a worker."""
+    async def working(self) -> AsyncIterator[Callable[[], None] | None]:
+        """Within this context the embedded service's batches go on; gives its worker's check."""
         if self._worker is None:
-            yield False
+            yield None
             return
-        async with self._worker():
-            yield True
+        async with self._worker() as check:
+            yield check
 
     def _batch(self, value: object) -> Batch:
         return wire.batch(value, self._endpoint)

@@ -86,6 +86,7 @@ class FileStore:
         with self._explained("write"):
             self._journal.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        session: FileSession | None = None
         try:
             self._acquire(descriptor, timeout)
             text = self._read_lockfile()
@@ -103,7 +104,11 @@ class FileStore:
                     _sync_folder(self._journal.parent)  # a new file's name is to last as long as its lines
             yield session
         finally:
-            os.close(descriptor)
+            try:
+                if session is not None:
+                    session.leave()
+            finally:
+                os.close(descriptor)
 
     @property
     def _journal(self) -> Path:
@@ -182,6 +187,7 @@ class FileSession:
         self._descriptor = descriptor
         self._text = text
         self._open = {intent.id for intent in journal.open}
+        self._idle = True
         self._uncommitted = bool(journal.recovered)
         self._writing = threading.Lock()
         self.lock = lock
@@ -214,6 +220,7 @@ class FileSession:
         """
         from reconciler.model.intent import Intent
 
+        self._idle = False
         self.append(notes)
         for note in notes:
             if isinstance(note, Intent):
@@ -254,15 +261,29 @@ class FileSession:
             lock = replace(lock, serial=before.serial + 1)
         text = as_bytes(write_lock(lock))
         if text != self._text:
+            self._idle = False
             self.confirm()
+            if self._store._read_lockfile() != self._text:  # noqa: SLF001 - as above
+                raise StateError(
+                    "the lockfile was changed while this run held its lock",
+                    where=self._store.shown,
+                    why="by git or by hand; what this run did is in the journal",
+                    next="Run apply again: it brings both together",
+                )
             with self._store._explained("write"):  # noqa: SLF001 - as above
                 _replace(self._store.path, text)
-            self._text = text
+                self._text = text  # also when the next line fails: it is there
+                _sync_folder(self._store.path.parent)
         self.lock = lock
         if self._uncommitted:
             self.append([Committed(_digest(text))])
             self._uncommitted = False
         return lock
+
+    def leave(self) -> None:
+        """What ends a session that came to nothing: the journal is as closed as it was (C2)."""
+        if self._idle and self.journal.warm:
+            self.close()
 
     def close(self) -> None:
         """Empty the journal but for its closing line, unless an intent is open."""
@@ -325,7 +346,7 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write beside it, sync, rename over it, sync the folder: a crash leaves the old or the new one whole."""
+    """Write beside it, sync, rename over it: a crash leaves the old or the new one whole."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -338,7 +359,6 @@ def _replace(path: Path, content: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:

@@ -21,9 +21,12 @@ def main() -> int:
             "On Windows, run it in WSL.\n"
         )
         return 1
-    from reconciler.cli import run
+    try:
+        from reconciler.cli import run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # while modules are still being imported
+        return 130
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def apply(
         targets: as for `plan`.
         parallelism: how many creates, and how many other requests, may be under way at once.
         lock_timeout: seconds to wait for the lock.
-        confirm: the digest of a plan that may go past the project's limits.
+        confirm: the digest of the one plan that may be applied, also past the project's limits.
         listen: told what happens meanwhile.
         stop: asked to stop by whoever holds it: what is in flight is finished and recorded.
         environ: environment variables; those of this process by default.
@@ -146,6 +146,7 @@ def apply(
         LockHeldError: another run holds the lock.
         LockLostError: this run lost it; nothing was sent after that was seen.
         LimitError: the plan goes past a limit and was not confirmed.
+        StalePlanError: the plan is not the confirmed one.
         ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import posixpath
 import random
 import threading
 from dataclasses import dataclass, replace
@@ -115,7 +116,7 @@ class Services:
     def _endpoint(self, spec: ProviderSpec) -> str:
         match spec:
             case LocalProvider(root=root):
-                return f"local:{root}"
+                return f"local:{posixpath.normpath(root)}"
             case LlamaCloudProvider(base_url=base_url):
                 return (base_url or self.environ.get("LLAMA_CLOUD_BASE_URL") or _NORTH_AMERICA).rstrip("/")
             case TalonicProvider(name=name):
@@ -245,7 +246,9 @@ class Services:
         finally:
             stop.set()
             await asyncio.wait({working})
-            self.listen(Stored(f"{DATABASE}.results"))
+            results = f"{DATABASE}.results"
+            if (Path(self.project.folder) / results).is_dir():
+                self.listen(Stored(results))
 
     def _webhook(self, hook: Webhook) -> object:
         match hook:
@@ -274,12 +277,13 @@ def _pin(block: str, endpoint: str) -> str:
 @contextlib.contextmanager
 def _embedded(spec: LocalProvider, folder: Path) -> Iterator[Service]:
     root = folder / spec.root
-    if not root.is_dir():
-        raise SettingsError(
-            f"the folder {spec.root} of provider {spec.name} does not exist",
-            where="reconciler.yaml",
-            next="Make it, with a folder in it for each source directory",
-        )
+    for name in filter(None, (spec.root, spec.configurations)):
+        if not (folder / name).is_dir():
+            raise SettingsError(
+                f"the folder {name} of provider {spec.name} does not exist",
+                where="reconciler.yaml",
+                next="Make it, or correct the name; root holds a folder for each source directory",
+            )
     try:
         import liteparse  # noqa: F401 - so that it is missed now and not in the middle of a batch
 

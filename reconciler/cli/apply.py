@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     metavar="DIGEST",
     default="",
     allow_from_autoenv=False,
-    help="Apply just the plan with this digest, past the project's limits.",
+    help="Apply the plan with this digest and no other, without asking, also past the project's limits.",
 )
 @with_options(lock_timeout_option, *planning_options)
 def apply_command(
@@ -54,8 +54,8 @@ def apply_command(
 
     Ctrl-C once: nothing new is begun, what is in flight is finished and recorded. Twice: at once.
     """
-    if not auto_approve and not sys.stdin.isatty():
-        raise click.UsageError("without a terminal to ask on, apply needs --auto-approve")
+    if not (auto_approve or confirm or sys.stdin.isatty()):
+        raise click.UsageError("without a terminal to ask on, apply needs --auto-approve or --confirm DIGEST")
     out = console(no_color=no_color, output_format=format)
     project = api.load()
     say_diagnostics(project.warnings)
@@ -64,7 +64,7 @@ def apply_command(
 
     def approve(plan: Plan) -> bool:
         nonlocal declined
-        declined = not auto_approve and not _ask(plan)
+        declined = not (auto_approve or confirm) and not _ask(plan, stop)
         return not declined
 
     with _stop_on_signals(out) as stop, Progress(out, verbose=verbose).shown() as progress:
@@ -80,7 +80,7 @@ def apply_command(
         )
     if declined:
         out.note("Nothing was applied.")
-        return Exit.ERROR
+        return Exit.ERROR if applied.stopped is None else 128 + applied.stopped
     if applied.plan.changes or applied.results or applied.batches:
         out.say(applied_lines(applied))
     if format == "json":
@@ -88,15 +88,23 @@ def apply_command(
     return of_apply(applied)
 
 
-def _ask(plan: Plan) -> bool:
-    """Ask. While nothing is under way, Ctrl-C ends the command at once, as at every prompt."""
+def _ask(plan: Plan, stop: api.Stop) -> bool:
+    """Ask. While nothing is under way, one signal ends the command, as at every prompt."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        stop.request(number)
+        raise KeyboardInterrupt
+
     click.echo(f"\nDigest: {plan.digest}", err=True)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         question = "Apply this plan? Only 'yes' is taken for a yes"
         return bool(click.prompt(question, default="", show_default=False, err=True) == "yes")
+    except click.Abort:  # a signal, or the end of the input
+        return False
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say_what_excludes(project: Project, out: Console) -> None:

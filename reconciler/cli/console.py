@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -57,10 +57,15 @@ def console(*, no_color: bool, output_format: str) -> Console:
     ``NO_COLOR``, ``CI``, ``TERM=dumb`` and a pipe are honoured.
     """
     plain = no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    moving = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+    moving = _is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
     quiet = output_format != "text"
     stream = sys.stderr if quiet else sys.stdout
-    return Console(colour=stream.isatty() and not plain, live=moving, quiet=quiet)
+    return Console(colour=_is_terminal(stream) and not plain, live=moving, quiet=quiet)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """A stream that was closed before the start is None."""
+    return stream is not None and stream.isatty()
 
 
 def say_error(error: ReconcilerError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -55,7 +56,7 @@ def run_command() -> int:
     try:
         code = cli.main(prog_name="reconciler", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("Aborted.", err=True)
+        click.echo("Stopped at once; the journal covers what was in flight. Run apply again.", err=True)
         return 128 + signal.SIGINT
     except click.ClickException as error:
         error.show()
@@ -63,9 +64,10 @@ def run_command() -> int:
     except ReconcilerError as error:
         say_error(error)
         return of_error(error)
-    except KeyboardInterrupt:
-        click.echo("Stopped at once; the journal covers what was in flight. Run apply again.", err=True)
-        return 128 + signal.SIGINT
+    except OSError as error:  # what files and services say is mapped where it happens; this is the output
+        with contextlib.suppress(OSError):
+            click.echo(f"Error: the output cannot be written: {error.strerror or error}", err=True)
+        return Exit.ERROR
     except Exception as error:  # noqa: BLE001 - a traceback is a defect, and this says so
         return _defect(error)
     return code if isinstance(code, int) else Exit.DONE

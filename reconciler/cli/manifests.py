@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -20,7 +21,7 @@ def init_command(folder: Path) -> int:
     """Write a small commented project to begin with. Overwrites nothing."""
     for name in api.init(folder):
         click.echo(f"wrote {name}")
-    where = "" if folder == Path() else f" --chdir {folder}"
+    where = "" if folder == Path() else f" --chdir {shlex.quote(str(folder))}"
     click.echo(f"Next: reconciler{where} plan")
     return Exit.DONE
 

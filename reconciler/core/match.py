@@ -108,7 +108,9 @@ def _changed(batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts
     if rerun.on_input_change is OnChange.RERUN:
         if evidence and evidence.inputs:
             if facts.inputs and facts.inputs != evidence.inputs:
-                return Reason(ReasonCode.INPUT_CHANGED, f"the files are no longer those of {batch.id}")
+                return Reason(
+                    ReasonCode.INPUT_CHANGED, f"files were added, removed or modified since {batch.id}"
+                )
         elif _later(facts.newest_file_at, batch.created_at):
             return Reason(ReasonCode.INPUT_CHANGED, f"a file is newer than {batch.id}")
     if rerun.on_configuration_change is OnChange.RERUN and facts.configuration is not None:
@@ -117,7 +119,7 @@ def _changed(batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts
             if saved.version and saved.version != evidence.configuration:
                 return Reason(
                     ReasonCode.CONFIGURATION_CHANGED,
-                    f"{saved.id} is no longer the one that {batch.id} ran with",
+                    f"{saved.id} was saved again since {batch.id}",
                 )
         elif _later(saved.updated_at, batch.created_at):
             return Reason(ReasonCode.CONFIGURATION_CHANGED, f"{saved.id} is newer than {batch.id}")

@@ -18,7 +18,7 @@ from reconciler.engine.propose import propose
 from reconciler.engine.resolve import look_again, resolve_all
 from reconciler.engine.wait import wait_for
 from reconciler.model.audit import AuditLine
-from reconciler.model.errors import LimitError, ServiceError
+from reconciler.model.errors import LimitError, ServiceError, StalePlanError
 from reconciler.model.events import Planned, Starting, Waiting
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Applied, Outcome
@@ -44,9 +44,10 @@ async def apply(
         limits: how much may be done.
         selection: what the run is about.
         approve: asked once with the plan, if it would change anything; False ends the run.
-        confirmed: the digest of a plan that may go past the limits (R15).
+        confirmed: the digest of the one plan that may be applied, also past the limits (R15); or "".
 
     Raises:
+        StalePlanError: the plan is not the confirmed one; nothing was sent.
         LimitError: the plan goes past a limit; nothing was sent.
         ServiceError: the service does not accept the key; nothing was created after that was seen.
         StateError: something could not be written down; nothing was sent without a note of it.
@@ -68,7 +69,13 @@ async def apply(
             run.cold_until = proposal.observed + settle
         run.plan_digest = plan.digest
         run.eyes.listen(Planned(plan))
-        if plan.breaches and confirmed != plan.digest:
+        if confirmed and confirmed != plan.digest:
+            raise StalePlanError(
+                f"the plan is {plan.digest} now",
+                why=f"and not the confirmed {confirmed}",
+                next="Review it with `reconciler plan`",
+            )
+        if plan.breaches and not confirmed:
             raise _over_limit(plan)
         batches: tuple[Batch, ...] = ()
         failed = 0
@@ -77,6 +84,10 @@ async def apply(
             await _carry_out(run, proposal, selection)
             await look_again(run)  # C10
             batches, failed = await wait_for(run, {action.key for action in plan.actions})
+        elif run.stop.requested:
+            for action in plan.actions:
+                if action.changes:
+                    run.finish(action, Outcome.NOT_STARTED)
     finally:
         await run.notes.quiet()
         run.write_down()

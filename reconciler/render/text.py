@@ -79,7 +79,9 @@ def closing_line(plan: Plan) -> str:
     to_do = _counts(plan, _TO_DO)
     still_open = _counts(plan, _OPEN)
     if not to_do and not still_open:
-        text = f"No changes. {_number(kept, 'batch', 'batches')} as desired."
+        running = sum(1 for a in plan.actions if a.batch is not None and not a.batch.status.terminal)
+        text = f"No changes. {_number(kept, 'batch', 'batches')} as desired"
+        text += f", {running:,} of them still running." if running else "."
     else:
         parts = [f"Plan: {to_do or 'nothing to do'}", still_open, f"{kept:,} unchanged" if kept else ""]
         text = "; ".join(part for part in parts if part) + "."
@@ -107,6 +109,8 @@ def _columns(action: Action) -> tuple[str, str, str, str]:
 def _limit_lines(plan: Plan) -> Iterator[str]:
     for breach in plan.breaches:
         yield f"Over the limit: {breach.limit} is {breach.allowed:,}, the plan has {breach.planned:,}."
+    if plan.breaches:
+        yield f"To apply it all the same: reconciler apply --confirm {plan.digest}"
 
 
 def _counts(plan: Plan, kinds: Iterable[tuple[ActionKind, str]]) -> str:
@@ -135,7 +139,7 @@ _OUTCOMES = {
     Outcome.FAILED: "failed",
     Outcome.BLOCKED: "blocked",
     Outcome.UNKNOWN: "outcome not known",
-    Outcome.UNSEEN: "not sent, since the listing was incomplete",
+    Outcome.UNSEEN: "not sent, since what is live is not known",
     Outcome.NOT_STARTED: "not started",
 }
 
@@ -151,7 +155,7 @@ _SUMMARY = (
     (Outcome.FAILED, "failed"),
     (Outcome.BLOCKED, "blocked"),
     (Outcome.UNKNOWN, "unresolved"),
-    (Outcome.UNSEEN, "not seen"),
+    (Outcome.UNSEEN, "not observed"),
     (Outcome.NOT_STARTED, "not started"),
 )
 

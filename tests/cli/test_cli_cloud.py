@@ -62,7 +62,9 @@ def test_the_cloud_gets_each_batch_once_and_apply_does_not_stay(session: Session
     printed = session.run("reconciler apply --auto-approve")
     assert printed[-1] == "Apply: 3 created."
     assert [line for line in printed if "absence has to be seen twice" in line]  # cold: no journal yet (C2)
-    assert session.run("reconciler plan --detailed-exitcode") == ["No changes. 3 batches as desired."]
+    assert session.run("reconciler plan --detailed-exitcode") == [
+        "No changes. 3 batches as desired, 3 of them still running."
+    ]
     lock = json.loads((session.folder / "reconciler.lock").read_text())
     assert list(lock["projects"].values()) == ["prj-cloud"]  # as the replies said
     assert {batch["status"] for entry in lock["entries"].values() for batch in entry["batches"]} == {

@@ -85,12 +85,13 @@ def test_anything_else_applies_nothing(folder: Path, answer: str) -> None:
     assert not (folder / "reconciler.lock").exists()
 
 
-def test_ctrl_c_at_the_question_ends_at_once(folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_at_the_question_ends_apply(folder: Path, number: signal.Signals) -> None:
     terminal = _Terminal(folder, "apply")
     terminal.until(_QUESTION)
-    terminal.process.send_signal(signal.SIGINT)
-    assert terminal.end() == 130
-    assert terminal.shown.endswith("Aborted.\r\n")
+    terminal.process.send_signal(number)
+    assert terminal.end() == 128 + number
+    assert terminal.shown.endswith("Nothing was applied.\r\n")
     assert not (folder / "reconciler.lock").exists()
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from engine_time import START
 from engine_world import CONFIGURATION, SETTLE, Fault, Lost, World, wanted
 
-from reconciler.model.batch import Key, Status
+from reconciler.engine.create import _stray
+from reconciler.model.batch import Address, Batch, JobType, Key, Status
 from reconciler.model.errors import ForbiddenError
 from reconciler.model.events import Event, Waiting
-from reconciler.model.intent import NotSent, Rejected, Throttled
-from reconciler.model.lock import Alias, Origin
+from reconciler.model.intent import Intent, NotSent, Rejected, Throttled
+from reconciler.model.lock import Alias, Evidence, Origin
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
 
@@ -159,7 +161,7 @@ def test_c8_a_stop_before_the_run_begins_sends_nothing(world: World) -> None:
 
     applied = world.apply()
 
-    assert (applied.stopped, applied.results) == (15, ())
+    assert (applied.stopped, [result.outcome for result in applied.results]) == (15, [Outcome.NOT_STARTED])
     assert world.service.count("create") == 0
 
 
@@ -357,3 +359,35 @@ def test_r10_a_cancel_that_failed_is_said_again_by_the_next_plan(world: World) -
     assert [batch.status for batch in world.service.existing()] == [Status.CANCELLED]
     assert world.lock.entries == {}
     assert Key.parse(str(want.key)) == want.key
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ({}, None),
+        ({"configuration": "cfg-saved"}, None),  # an alias
+        ({"project": "prj-2"}, "the reply names bat-9, which is parse_v2 in project prj-2"),
+        ({"job": JobType.EXTRACT_V2}, "the reply names bat-9, which is extract_v2 in project prj-1"),
+    ],
+)
+def test_c9_a_reply_that_names_other_work_is_no_answer(
+    world: World, named: dict[str, Any], why: str | None
+) -> None:
+    (want,) = world.desired.batches
+    intent = _intent_of(want.key)
+    assert _stray(intent, Batch("bat-9", want.key._replace(**named), Status.PENDING)) == why
+    assert _stray(intent, Batch("bat-1", want.key, Status.PENDING)) == (
+        "the reply names bat-1, which was there before"
+    )
+
+
+def _intent_of(key: Key) -> Intent:
+    return Intent(
+        id="1",
+        key=key,
+        address=Address("set", key.directory),
+        known=frozenset({"bat-1"}),
+        evidence=Evidence("missing"),
+        at=START,
+        run="run-1",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -32,11 +33,18 @@ def _plan(*kinds: ActionKind, not_selected: int = 0) -> Plan:
     return Plan(actions=tuple(_action(kind) for kind in kinds), not_selected=not_selected)
 
 
+def _running() -> Plan:
+    kept = _action(ActionKind.KEEP)
+    states = (Status.COMPLETED, Status.THROTTLED)
+    return Plan(actions=tuple(replace(kept, batch=Batch("bat-1", kept.key, status)) for status in states))
+
+
 @pytest.mark.parametrize(
     ("plan", "line"),
     [
         (_plan(), "No changes. 0 batches as desired."),
         (_plan(ActionKind.KEEP), "No changes. 1 batch as desired."),
+        (_running(), "No changes. 2 batches as desired, 1 of them still running."),
         (
             _plan(*[ActionKind.KEEP] * 1234, not_selected=2),
             "No changes. 1,234 batches as desired. 2 desired batches not selected.",
@@ -78,7 +86,7 @@ def _batch(status: Status) -> Batch:
             _applied(*Outcome),
             (
                 "Apply: 1 created, 1 found, 1 adopted, 1 kept, 1 moved, 1 forgotten, 1 cancelled, 1 refused,"
-                " 1 failed, 1 blocked, 1 unresolved, 1 not seen, 1 not started."
+                " 1 failed, 1 blocked, 1 unresolved, 1 not observed, 1 not started."
             ),
         ),
         (
@@ -119,6 +127,7 @@ def test_a_plan_shows_columns_that_line_up_and_leaves_out_what_stays() -> None:
         "  ! invoices/dir-long-name             parse_v2 cfg-PARSE_AGENTIC  so it is",
         "",
         "Over the limit: maxCreates is 0, the plan has 1.",
+        f"To apply it all the same: reconciler apply --confirm {plan.digest}",
         "Plan: 1 to create; 1 blocked; 1 unchanged.",
     ]
     assert list(plan_lines(plan, verbose=True))[3].startswith("  = invoices/dir-z")

@@ -103,7 +103,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--largest", type=int, default=100_000)
+    options.add_argument("--make", nargs=2, metavar=("SIZE", "FOLDER"), help="only write such a project")
     chosen = options.parse_args()
+    if chosen.make:
+        recorded_project(Path(chosen.make[1]), int(chosen.make[0]))
+        return
     reconciler = [sys.executable, "-m", "reconciler"]
     print(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores")
     print(f"{'command':44} {'seconds':>8} {'MiB':>6} {'x floor':>8}")
@@ -127,7 +131,8 @@ def main() -> None:
         for size in (1_000, 10_000, 100_000):
             if size <= chosen.largest:
                 folder = work / str(size)
-                recorded_project(folder, size)
+                # In a process of its own: a child's peak memory starts with what its parent had.
+                subprocess.run([sys.executable, __file__, "--make", str(size), str(folder)], check=True)
                 row(f"validate, {size:,} desired", [*reconciler, "validate"], folder)
                 seconds[size] = row(
                     f"plan, {size:,} desired, all recorded", [*reconciler, "plan"], folder

@@ -59,3 +59,17 @@ def test_the_version_is_told_without_importing_the_command_line() -> None:
     loaded = _modules(code)
     assert {name for name in loaded if name.startswith("reconciler")} == {"reconciler", "reconciler.__main__"}
     assert "typing" not in loaded
+
+
+def test_on_windows_it_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from reconciler.__main__ import main
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys, "argv", ["reconciler", "plan"])
+    assert main() == 1
+    assert capsys.readouterr().err == (
+        "reconciler runs on Linux and macOS: its lock needs a file lock that dies with its holder.\n"
+        "On Windows, run it in WSL.\n"
+    )

@@ -13,8 +13,9 @@ from reconciler.model.source import Diagnostic, Source
 
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
-# What YAML calls printable, without the byte order mark in the middle and without surrogates.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+# What YAML does not call printable, and the byte order mark in the middle. Spelled out and not as the
+# opposite of what is allowed: that takes 6 ms to compile, at every start.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 _OTHER_ENCODINGS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),

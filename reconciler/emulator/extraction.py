@@ -110,7 +110,7 @@ def parse_date(text: str, layout: str | None) -> str:
     try:
         if layout is not None:
             # Only the calendar date is wanted, so a time zone would mean nothing.
-            return datetime.strptime(text, layout).date().isoformat()  # noqa: DTZ007
+            return datetime.strptime(text, layout).date().isoformat()  # noqa: DTZ007 - a date has no zone
         if match := _ISO.fullmatch(text):
             return date(int(match[1]), int(match[2]), int(match[3])).isoformat()
         if match := _DOTTED.fullmatch(text):
@@ -175,4 +175,4 @@ def _month(name: str) -> int:
 
 
 def _short(text: str) -> str:
-    return ascii(text if len(text) <= 40 else f"{text[:40]}…")  # noqa: PLR2004
+    return ascii(text if len(text) <= 40 else f"{text[:40]}…")  # noqa: PLR2004 - as long as fits a message

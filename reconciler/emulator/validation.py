@@ -54,7 +54,7 @@ class QueryReader:
         if text is None:
             return default
         # The length bound keeps a number of many digits from costing anything.
-        if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 12:  # noqa: PLR2004
+        if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 12:  # noqa: PLR2004 - digits
             self._add(name, f"Input should be a whole number, not {_short(text)}", "int_parsing")
         elif not low <= (number := int(text)) <= high:
             self._add(name, f"Input should be between {low} and {high}, not {number}", "out_of_range")
@@ -229,7 +229,7 @@ def _any_of(options: Sequence[str]) -> str:
 
 def _short(text: str) -> str:
     # What was sent is shown escaped and cut, so that a reply never repeats a megabyte or a control code.
-    return ascii(text if len(text) <= 40 else f"{text[:40]}…")  # noqa: PLR2004
+    return ascii(text if len(text) <= 40 else f"{text[:40]}…")  # noqa: PLR2004 - as long as fits a message
 
 
 def _encodable(text: str) -> str:

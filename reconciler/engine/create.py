@@ -75,12 +75,9 @@ class _Create:
         """Look, note, send. True when the create is over, one way or another."""
         run = self.run
         self.begun += 1
-        if (
-            run.aliases.get(self.want.key, self.want.key) != self.want.key
-        ):  # C9: learnt since the plan was made
-            run.finish(
-                self.action, Outcome.BLOCKED, why="the service calls it the same work as another batch"
-            )
+        if run.aliases.get(self.want.key, self.want.key) != self.want.key:  # C9: learnt in this run
+            why = "the service calls it the same work as another batch"
+            run.finish(self.action, Outcome.BLOCKED, why=why)
             return True
         seen = await self._look()  # C2
         if seen is None:

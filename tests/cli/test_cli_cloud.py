@@ -50,7 +50,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
         (folder / "reconciler.yaml").write_text(
             "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: cloud}\nspec:\n"
             '  manifests: ["batches/*.yaml"]\n  providers:\n'
-            "    local: {type: llamacloud, apiKey: {env: CLOUD_KEY}, settle: 2s}\n"
+            "    local: {type: llamacloud, apiKey: {env: CLOUD_KEY}, settle: 3s}\n"
         )
         session = Session(folder)
         session.environment |= {"CLOUD_KEY": _KEY, "LLAMA_CLOUD_BASE_URL": base_url}

@@ -71,6 +71,11 @@ def test_the_cloud_gets_each_batch_once_and_apply_does_not_stay(session: Session
         "PENDING"
     }
     session.run("rm reconciler.lock")
+    asked = [
+        line for line in session.run("reconciler plan --log-level debug") if "source_directory_id=" in line
+    ]
+    assert len(asked) == 3
+    assert all("project_id=prj-cloud" in line for line in asked)  # where the creates are sent to (C2)
     assert session.run("reconciler apply --auto-approve")[-1] == "Apply: 3 adopted."
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reconciler.engine.stop import Stop
 from reconciler.model.batch import Address
 from reconciler.model.errors import ManifestError, SettingsError
+from reconciler.model.events import Planned
 from reconciler.model.source import Severity
 
 if TYPE_CHECKING:
@@ -358,8 +359,12 @@ def _once_broken_silent(listen: Listener) -> Listener:
             try:
                 listen(event)
             except OSError:
+                if isinstance(event, Planned):
+                    raise  # nothing is in flight, and a plan that nobody saw shall not be carried out
                 works = False
             except Exception:
+                if isinstance(event, Planned):
+                    raise
                 works = False
                 logging.getLogger(__name__).exception("a listener failed and is not called again")
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from reconciler.engine.observe import Eyes
 from reconciler.model.batch import Home
-from reconciler.model.errors import ManifestError, SettingsError
-from reconciler.model.events import Stored
+from reconciler.model.errors import ManifestError, ServiceError, SettingsError
+from reconciler.model.events import Stored, Warned
 from reconciler.model.manifest import ById, InlineWebhook, OnRemove, SavedWebhook
 from reconciler.model.project import LlamaCloudProvider, LocalProvider, TalonicProvider
 from reconciler.model.secret import FromEnvironment
@@ -90,11 +90,19 @@ class Services:
         homes: dict[str, Home] = {}
         pins: dict[str, str] = {}
         async with contextlib.AsyncExitStack() as stack:
-            for name in self._blocks(lock, intents):
+            for name, used in self._blocks(lock, intents):
                 spec = self.project.file.providers[name]
                 endpoint = self._endpoint(spec)
-                speaker = await stack.enter_async_context(self._client(spec, endpoint))
-                project = await self._project_of(spec, speaker, lock)
+                if isinstance(spec, LocalProvider):
+                    self._refuse_rival(name, Home(endpoint, _LOCAL_PROJECT), homes)
+                try:
+                    speaker = await stack.enter_async_context(self._client(spec, endpoint))
+                    project = await self._project_of(spec, speaker, lock)
+                except (SettingsError, ServiceError) as error:
+                    if used:
+                        raise
+                    self.listen(Warned(f"provider {name}, where something recorded is open: {error}"))
+                    continue
                 if not isinstance(spec, LocalProvider):
                     pins[_pin(name, endpoint)] = project
                 home = homes[name] = Home(endpoint, project)
@@ -122,8 +130,8 @@ class Services:
             case TalonicProvider(name=name):
                 raise SettingsError(f"provider {name} cannot create batches; its batches are only tracked")
 
-    def _blocks(self, lock: Lock, intents: Iterable[Intent]) -> list[str]:
-        """Names of the provider blocks to connect, sorted."""
+    def _blocks(self, lock: Lock, intents: Iterable[Intent]) -> list[tuple[str, bool]]:
+        """Names of the provider blocks to connect, sorted, and whether a set uses each."""
         needed = {intent.key.endpoint for intent in intents} | {
             key.endpoint
             for key, entry in lock.entries.items()
@@ -131,7 +139,7 @@ class Services:
         }
         used = {batch_set.provider for batch_set in self.project.sets}
         return sorted(
-            name
+            (name, name in used)
             for name, spec in self.project.file.providers.items()
             if name in used or (not isinstance(spec, TalonicProvider) and self._endpoint(spec) in needed)
         )

@@ -15,6 +15,7 @@ from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit, of_apply
 from reconciler.cli.options import lock_timeout_option, planning_options, with_options
 from reconciler.cli.progress import Progress
+from reconciler.cli.question import is_yes
 from reconciler.render.json import applied_document
 from reconciler.render.text import applied_lines
 
@@ -89,22 +90,8 @@ def apply_command(
 
 
 def _ask(plan: Plan, stop: api.Stop) -> bool:
-    """Ask. While nothing is under way, one signal ends the command, as at every prompt."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        stop.request(number)
-        raise KeyboardInterrupt
-
     click.echo(f"\nDigest: {plan.digest}", err=True)
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        question = "Apply this plan? Only 'yes' is taken for a yes"
-        return bool(click.prompt(question, default="", show_default=False, err=True) == "yes")
-    except click.Abort:  # a signal, or the end of the input
-        return False
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return is_yes("Apply this plan? Only 'yes' is taken for a yes", stop.request)
 
 
 def _say_what_excludes(project: Project, out: Console) -> None:

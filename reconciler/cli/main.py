@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -48,6 +49,10 @@ for _command in (
     cli.add_command(_command)
 
 
+# What files and services say is mapped where it happens; what arrives as these is about the output.
+_OUTPUT_FAULTS = frozenset({errno.ENOSPC, errno.EIO, errno.EBADF, errno.EPIPE})
+
+
 def run_command() -> int:
     """Run the command line of this process and give its exit code."""
     # What a plan is made of lives until the end. Looking for garbage in it over and over takes a third of
@@ -64,7 +69,9 @@ def run_command() -> int:
     except ReconcilerError as error:
         say_error(error)
         return of_error(error)
-    except OSError as error:  # what files and services say is mapped where it happens; this is the output
+    except OSError as error:
+        if error.errno not in _OUTPUT_FAULTS:
+            return _defect(error)
         with contextlib.suppress(OSError):
             click.echo(f"Error: the output cannot be written: {error.strerror or error}", err=True)
         return Exit.ERROR

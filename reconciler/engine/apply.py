@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, assert_never
 from reconciler.core.record import policies, refreshed
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import adopt, create
-from reconciler.engine.listing import FATAL
 from reconciler.engine.propose import propose
 from reconciler.engine.resolve import look_again, resolve_all
 from reconciler.engine.wait import wait_for
 from reconciler.model.audit import AuditLine
-from reconciler.model.errors import LimitError, ServiceError, StalePlanError
+from reconciler.model.errors import (
+    AuthenticationError,
+    LimitError,
+    PaymentError,
+    ServiceError,
+    StalePlanError,
+)
 from reconciler.model.events import Planned, Starting, Waiting
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Applied, Outcome
@@ -189,8 +194,8 @@ async def _cancel(run: Run, action: Action) -> None:
     try:
         batch = await run.provider(action.key).cancel(action.batch.id)
     except ServiceError as error:
-        if isinstance(error, FATAL):
-            run.ended = str(error)
+        if isinstance(error, AuthenticationError | PaymentError):
+            run.ended = run.ended or str(error)
         run.finish(action, Outcome.FAILED, why=str(error))
         return
     run.drop(action.key)

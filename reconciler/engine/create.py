@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from reconciler.core.match import decide
 from reconciler.core.record import recorded
 from reconciler.engine.listing import FATAL, Pass, look, renamed
-from reconciler.engine.observe import places
+from reconciler.engine.observe import places, recorded_ids
 from reconciler.engine.resolve import Absent, Found, StillOpen, resolve
 from reconciler.model.events import Waiting
 from reconciler.model.intent import Closing, Created, Intent, NotSent, Rejected, Throttled, Unanswered
@@ -99,7 +99,13 @@ class _Create:
         """C2: everything over the directory, by the directory alone; not what the plan was made from."""
         run, key = self.run, self.want.key
         try:
-            seen = await look(self.provider, places(key, run.lock), run.listed_over(key), run.eyes.clock)
+            seen = await look(
+                self.provider,
+                places(key, run.lock),
+                recorded_ids(key, run.lock),
+                run.eyes.clock,
+                beside=run.listed_over(key),
+            )
         except FATAL as error:  # every other create would meet it too, and what is in flight shall finish
             run.ended = str(error)
             run.finish(self.action, Outcome.REJECTED, why=str(error), request_id=error.request_id)

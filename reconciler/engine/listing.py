@@ -21,7 +21,7 @@ from reconciler.model.ports import Listing
 from reconciler.model.snapshot import Gone, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from reconciler.model.batch import Batch, Key
@@ -130,7 +130,12 @@ class _Order:
 
 
 async def look(
-    provider: Provider, directories: Iterable[str], recorded: Iterable[str], clock: Clock
+    provider: Provider,
+    directories: Iterable[str],
+    recorded: Iterable[str],
+    clock: Clock,
+    *,
+    beside: Iterable[str] = (),
 ) -> Pass | Unknown:
     """Everything over some directories, whatever its status or configuration.
 
@@ -139,8 +144,11 @@ async def look(
         directories: where to look; more than one when the service once answered with another (C9).
         recorded: the ids that have to be among it, since they are recorded.
         clock: for the time of the look.
+        beside: ids of other work there, which show whether the listing is whole; one of them that the
+            service no longer knows shows nothing.
     """
-    expected = list(recorded)
+    own = set(recorded)
+    expected = sorted(own.union(beside))
     missing: list[str] = []
     for _ in range(2):
         found: dict[str, Batch] = {}
@@ -151,7 +159,7 @@ async def look(
                 return result
             found |= result.batches
         missing = [name for name in expected if name not in found]
-        doubt = await unlisted(provider, missing)
+        doubt = await unlisted(provider, missing, own)
         if doubt is None:
             return Pass(found, begun)
         if not isinstance(doubt, Lagging):
@@ -163,12 +171,14 @@ class Lagging(Unknown):
     """A recorded batch is not in a complete listing, though the service knows it: read again."""
 
 
-async def unlisted(provider: Provider, missing: Iterable[str]) -> Unknown | None:
+async def unlisted(provider: Provider, missing: Iterable[str], own: Collection[str]) -> Unknown | None:
     """What it means that a pass lacks these recorded ids (O5); None when it lacks none."""
     for name in missing:
         try:
             await provider.get(name)
         except NotFoundError:
+            if name not in own:
+                continue
             return Gone(f"the recorded batch {name} is not known to the service any more (404)")
         except FATAL:
             raise

@@ -106,8 +106,8 @@ async def resolve(run: Run, intent: Intent) -> Resolution:
     while True:
         begun = clock.monotonic()
         try:
-            expected = run.listed_over(intent.key, intent.known)
-            seen = await look(provider, places(intent.key, run.lock), expected, clock)
+            beside = run.listed_over(intent.key)
+            seen = await look(provider, places(intent.key, run.lock), (), clock, beside=beside)
         except FATAL as error:  # C4: this ends the run, while what is in flight comes back and is recorded
             run.ended = run.ended or str(error)
             return StillOpen(str(error))
@@ -197,8 +197,8 @@ async def _late(run: Run, intent: Intent) -> None:
     """What came late is recorded beside what stands, and reported; alone, it is what the create came to."""
     key = intent.key
     try:
-        expected = run.listed_over(key, intent.known)
-        seen = await look(run.provider(key), places(key, run.lock), expected, run.eyes.clock)
+        beside = run.listed_over(key)
+        seen = await look(run.provider(key), places(key, run.lock), (), run.eyes.clock, beside=beside)
     except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
         seen = Unknown(str(error))
     if isinstance(seen, Unknown):

@@ -84,8 +84,9 @@ class Run:
     wanted: dict[Key, DesiredBatch] = field(init=False)
     aliases: dict[Key, Key] = field(init=False)
     _over: defaultdict[tuple[str, ...], set[str]] = field(init=False)
+    _keys_over: defaultdict[tuple[str, ...], set[Key]] = field(init=False)
     _turns: defaultdict[tuple[str, ...], asyncio.Lock] = field(init=False)
-    _fresh: set[str] = field(default_factory=set)
+    _fresh: set[str] = field(init=False)
     _unaudited: bool = False
 
     def __post_init__(self) -> None:
@@ -93,7 +94,9 @@ class Run:
         self._entries = dict(self.lock.entries)
         self.lock = replace(self.lock, entries=self._entries)
         self._over = defaultdict(set)
+        self._keys_over = defaultdict(set)
         self._turns = defaultdict(asyncio.Lock)
+        self._fresh = {item.id for entry in self.session.journal.recovered for item in entry.batches}
         self.aliases = {}
         for entry in self._entries.values():
             self._index(entry)
@@ -119,12 +122,20 @@ class Run:
         """The ids of all batches that were ever recorded over a key's directory (C3)."""
         return frozenset(self._over.get(key[:3], ()))
 
-    def listed_over(self, key: Key, known: frozenset[str] = frozenset()) -> frozenset[str]:
-        """The ids that a listing of a key's directory cannot lack and be whole (O5).
+    def listed_over(self, key: Key) -> frozenset[str]:
+        """The recorded ids that a whole listing of a key's directory has in it, whatever their key (O5).
 
-        What this run itself has just recorded there may not be listed yet, for as long as the settle time.
+        Not those that this run, or one that did not come to its end, has just recorded: they need not be
+        listed before the settle time is over. Nor those that the service keeps under another directory (C9).
         """
-        return (known | self.ids_over(key)) - self._fresh
+        standing = (self._entries[there] for there in self._keys_over[key[:3]] if there in self._entries)
+        listed = {
+            item.id
+            for entry in standing
+            for item in entry.batches
+            if item.alias is None or item.alias.directory == key.directory
+        }
+        return frozenset(listed - self._fresh)
 
     def turn(self, key: Key) -> asyncio.Lock:
         """Creates over one directory take turns, so that none takes another's batch for its own (C3, C9)."""
@@ -141,6 +152,7 @@ class Run:
         del self._entries[key]
 
     def _index(self, entry: Entry) -> None:
+        self._keys_over[entry.key[:3]].add(entry.key)
         self._over[entry.key[:3]].update(item.id for item in entry.batches)
         self.aliases |= aliases_in(entry)
 

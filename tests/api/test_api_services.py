@@ -12,6 +12,7 @@ from reconciler.adapters.clock import SystemClock
 from reconciler.api.services import Connections, Services
 from reconciler.emulator import Service
 from reconciler.model.batch import Home
+from reconciler.model.events import Planned
 from reconciler.model.lock import Lock
 
 if TYPE_CHECKING:
@@ -110,12 +111,22 @@ def test_a_listener_that_fails_is_not_called_again_and_harms_nothing(tmp_path: P
 
     def listen(event: Event) -> None:
         calls.append(event)
-        raise BrokenPipeError
+        if not isinstance(event, Planned):
+            raise BrokenPipeError
 
     applied = apply(load(_local(tmp_path)), listen=listen)
     assert [result.outcome for result in applied.results] == [Outcome.CREATED]
     assert [batch.status for batch in applied.batches] == ["COMPLETED"]
-    assert len(calls) == 1
+    assert len(calls) == 2
+
+
+def test_a_plan_that_could_not_be_shown_is_not_carried_out(tmp_path: Path) -> None:
+    def listen(_: Event) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        apply(load(_local(tmp_path)), listen=listen)
+    assert not (tmp_path / "reconciler.lock").exists()
 
 
 def test_a_worker_that_dies_ends_the_wait_and_the_next_apply_carries_on(

@@ -205,6 +205,20 @@ def test_o5_a_listing_that_lacks_what_is_recorded_of_another_key_is_not_believed
     assert [batch.id for batch in world.service.existing()] == ["bat-1", somebodys]
 
 
+def test_o5_what_the_service_forgot_of_another_key_blocks_nothing(world: World) -> None:
+    world.also = [wanted("other", "dir-001", world.rerun, "cfg-2")]
+    names, world.names = world.names, []
+    world.apply()
+    world.service.set("bat-1", Status.COMPLETED)
+    world.apply()  # trusted from now on (O1)
+    world.names = names
+    world.service.rows.clear()
+
+    applied = world.apply()
+
+    assert [(str(r.action.address), r.outcome) for r in applied.results] == [("set/dir-001", Outcome.CREATED)]
+
+
 def test_c3_eight_concurrent_creates_take_no_more_syncs_than_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,8 @@ class FileStore:
         finally:
             try:
                 if session is not None:
-                    session.leave()
+                    with contextlib.suppress(StateError):  # the next run is then merely cold
+                        session.leave()
             finally:
                 os.close(descriptor)
 
@@ -189,7 +190,7 @@ class FileSession:
         self._open = {intent.id for intent in journal.open}
         self._idle = True
         self._uncommitted = bool(journal.recovered)
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
         self.lock = lock
         self.journal = journal
 
@@ -287,12 +288,13 @@ class FileSession:
 
     def close(self) -> None:
         """Empty the journal but for its closing line, unless an intent is open."""
-        if self._open:
-            return
-        with self._store._explained("write"):  # noqa: SLF001 - as above
-            # Cut first, then write: a crash in between leaves an empty journal, which is merely cold.
-            os.ftruncate(self._descriptor, 0)
-        self.append([Closed(_digest(self._text))])
+        with self._writing:
+            if self._open:
+                return
+            with self._store._explained("write"):  # noqa: SLF001 - as above
+                # Cut first, then write: a crash in between leaves an empty journal, which is merely cold.
+                os.ftruncate(self._descriptor, 0)
+            self.append([Closed(_digest(self._text))])
 
 
 def _state(journal: Journal, text: bytes) -> JournalState:

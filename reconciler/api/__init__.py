@@ -358,14 +358,12 @@ def _once_broken_silent(listen: Listener) -> Listener:
         if works:
             try:
                 listen(event)
-            except OSError:
+            except Exception as error:
                 if isinstance(event, Planned):
                     raise  # nothing is in flight, and a plan that nobody saw shall not be carried out
                 works = False
-            except Exception:
-                if isinstance(event, Planned):
-                    raise
-                works = False
+                if isinstance(error, OSError):
+                    return
                 logging.getLogger(__name__).exception("a listener failed and is not called again")
 
     return guarded

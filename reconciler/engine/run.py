@@ -1,6 +1,7 @@
 """One run while it holds the lock: what it knows, and how it writes down what it learns (C9).
 
-Every change of an entry goes through here, so that lockfile, journal and audit log cannot disagree about it.
+Every change of an entry goes through here, so that lockfile, journal and audit log tell the same. Where a
+crash comes between them, the journal decides, and the next run audits what it recovers from there.
 What happens when is in `apply`, `create` and `resolve`.
 """
 

@@ -14,7 +14,8 @@ class AuditLine:
     """What happened to one address.
 
     Attributes:
-        action: the action's kind, or ``resolve`` for what an earlier run had left open.
+        action: the action's kind; or ``resolve`` for what an earlier run had left open, ``recover`` for what
+            it had recorded in the journal alone, and ``import`` for a batch recorded by hand.
         outcome: how it ended.
         why: the reason for the action, and after a failure what the service said.
         plan: digest of the plan that was approved.

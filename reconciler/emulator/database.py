@@ -4,7 +4,7 @@ WAL lets readers and the writer go on side by side, also of several processes; B
 a writer wait for its turn instead of failing halfway. `synchronous=NORMAL` loses nothing when a
 process is killed; a power cut may cost the last changes, but no consistency.
 
-What is in the tables is the business of `batches`. Reading never makes the file.
+What the tables are stands in `tables`. Reading never makes the file.
 """
 
 from __future__ import annotations
@@ -17,48 +17,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import DatabaseTooNewError, DatabaseUnusableError
+from reconciler.emulator.tables import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = len(STEPS)
 # Marks the file as this program's (SQLite's application_id): "brec".
 _APPLICATION = 0x62726563
 # How long a writer waits for its turn, in seconds. A turn takes about a millisecond.
 BUSY_TIMEOUT = 30.0
-
-# created_us is unique and rising, so it is the key, the order of a listing and the page's mark at once.
-_SCHEMA = """
-CREATE TABLE batches (
-    created_us INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    project_id TEXT NOT NULL,
-    directory_id TEXT NOT NULL,
-    job_type TEXT NOT NULL,
-    configuration_id TEXT NOT NULL,
-    fields TEXT,
-    status TEXT NOT NULL,
-    failure TEXT,
-    updated_us INTEGER NOT NULL
-);
-CREATE INDEX batches_by_directory ON batches (directory_id, created_us);
-CREATE INDEX batches_by_status ON batches (status, created_us);
-CREATE TABLE files (
-    batch_us INTEGER NOT NULL REFERENCES batches (created_us),
-    position INTEGER NOT NULL,
-    file_id TEXT NOT NULL,
-    name BLOB NOT NULL,
-    mapped INTEGER NOT NULL DEFAULT 0,
-    mapping_error TEXT,
-    job_id TEXT UNIQUE,
-    job_status TEXT,
-    job_error TEXT,
-    started_us INTEGER,
-    finished_us INTEGER,
-    PRIMARY KEY (batch_us, position)
-) WITHOUT ROWID;
-"""
 
 
 class Database:
@@ -125,9 +94,12 @@ class Database:
             return None
         connection = self._connect("rw")
         try:
-            if not self._is_ours(connection):
+            version = self._version(connection)
+            if not version:
                 connection.close()
                 return None
+            if version < FORMAT:
+                self._upgrade(connection)
         except BaseException:
             connection.close()
             raise
@@ -142,12 +114,9 @@ class Database:
             fcntl.flock(folder, fcntl.LOCK_EX)
             connection = self._connect("rwc")
             try:
-                if not self._is_ours(connection):
+                if not self._version(connection):
                     connection.execute("PRAGMA journal_mode=WAL")
-                    connection.executescript(
-                        f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA application_id={_APPLICATION};"
-                        f"PRAGMA user_version={FORMAT};COMMIT;"
-                    )
+                    self._upgrade(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -167,18 +136,33 @@ class Database:
         connection.row_factory = sqlite3.Row
         return connection
 
-    def _is_ours(self, connection: sqlite3.Connection) -> bool:
-        """Say whether the tables stand. False: the file is new, or its maker was killed."""
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """Give the format of the tables. 0: the file is new, or its maker was killed."""
         connection.execute("PRAGMA synchronous=NORMAL")
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application == _APPLICATION:
             if version > FORMAT:
                 raise DatabaseTooNewError(self._path, found=version, supported=FORMAT)
-            return True
+            return int(version)
         if application or version or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise DatabaseUnusableError(self._path, "it is another program's database")
-        return False
+        return 0
+
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """Take the steps that the tables lack, all or none."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Asked again: another process may have been faster while this one waited for its turn.
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            for statement in _statements(STEPS[version:]):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={_APPLICATION}")
+            connection.execute(f"PRAGMA user_version={FORMAT}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def _keep(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         self._local.connection = connection
@@ -193,3 +177,9 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise DatabaseUnusableError(self._path, reason or type(error).__name__) from error
+
+
+def _statements(steps: Sequence[str]) -> Iterator[str]:
+    # One by one: sqlite3's executescript would commit the transaction that it is called in.
+    for step in steps:
+        yield from filter(str.strip, step.split(";"))

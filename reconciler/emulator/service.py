@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from reconciler.emulator.app import Routes, make_app
-from reconciler.emulator.batches import Batches
-from reconciler.emulator.configurations import Configurations
 from reconciler.emulator.database import Database
-from reconciler.emulator.folders import Folders
+from reconciler.emulator.llamacloud.app import ProjectRoutes, make_app
+from reconciler.emulator.llamacloud.batch_routes import BatchRoutes
+from reconciler.emulator.llamacloud.batches import Batches
+from reconciler.emulator.llamacloud.configuration_routes import ConfigurationRoutes
+from reconciler.emulator.llamacloud.configurations import Configurations
+from reconciler.emulator.llamacloud.directory_routes import DirectoryRoutes
+from reconciler.emulator.llamacloud.folders import Folders
 from reconciler.emulator.moments import system_clock
 
 if TYPE_CHECKING:
@@ -59,13 +62,19 @@ class Service:
         self._database = Database(database)
         self._database.reader()
         self._batches = Batches(self._database, clock)
-        routes = Routes(
-            project_id=project_id,
-            folders=Folders(root),
-            configurations=Configurations(configurations),
-            batches=self._batches,
-            wake=self._wake,
-        )
+        folders, saved = Folders(root), Configurations(configurations)
+        routes = [
+            *BatchRoutes(
+                project_id=project_id,
+                folders=folders,
+                configurations=saved,
+                batches=self._batches,
+                wake=self._wake,
+            ).table(),
+            *DirectoryRoutes(project_id=project_id, folders=folders).table(),
+            *ConfigurationRoutes(saved).table(),
+            *ProjectRoutes(project_id).table(),
+        ]
         self.app = make_app(routes, project_id=project_id, api_key=api_key, clock=clock)
 
     def work(self, *, stop: threading.Event) -> None:
@@ -78,7 +87,7 @@ class Service:
             EmulatorError: if the database cannot be used.
         """
         # Late: who only reads needs no process control.
-        from reconciler.emulator.worker import Worker
+        from reconciler.emulator.life.worker import Worker
 
         # Its own Folders: their memory of names is not for two threads.
         worker = Worker(self._path, Folders(self._root), self._batches, self._clock)

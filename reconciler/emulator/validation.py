@@ -9,29 +9,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import Fault, Invalid
 from reconciler.emulator.moments import parse_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from reconciler.emulator.moments import Micros
 
-JobType: TypeAlias = Literal["parse_v2", "extract_v2"]
-BatchStatus: TypeAlias = Literal["PENDING", "THROTTLED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
-
-JOB_TYPES: tuple[JobType, ...] = get_args(JobType)
-BATCH_STATUSES: tuple[BatchStatus, ...] = get_args(BatchStatus)
-
-_WEBHOOK_FIELDS = (
-    "webhook_url",
-    "webhook_events",
-    "webhook_headers",
-    "webhook_output_format",
-    "webhook_signing_secret",
-)
 _MAX_STRING = 512
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -113,36 +100,13 @@ class QueryReader:
         self.faults.append(Fault(loc=["query", name], msg=message, type=kind))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CreateBatch:
-    """What a valid create asks for. Webhooks are checked and dropped: nothing here would call them."""
-
-    directory_id: str
-    job_type: JobType
-    configuration_id: str
-
-
-def create_batch(body: bytes) -> CreateBatch:
-    """Read the body of a create.
+def read_body(body: bytes) -> BodyReader:
+    """Read a body that should be one JSON object; what is wrong with it shows at `finish`.
 
     Raises:
-        Invalid: with every fault of the body.
+        Invalid: if it is no JSON.
     """
-    document = _BodyReader(["body"], _decode(body), [])
-    document.allow("source_directory_id", "config", "webhook_configuration_ids", "webhook_configurations")
-    config = document.child("config")
-    config.allow("job")
-    job = config.child("job")
-    job.allow("type", "configuration_id")
-    directory_id = document.string("source_directory_id")
-    job_type = job.string("type", JOB_TYPES)
-    configuration_id = job.string("configuration_id")
-    document.strings("webhook_configuration_ids")
-    document.objects("webhook_configurations", _WEBHOOK_FIELDS)
-    if document.faults:
-        raise Invalid(document.faults)
-    known: Mapping[str, JobType] = {kind: kind for kind in JOB_TYPES}
-    return CreateBatch(directory_id=directory_id, job_type=known[job_type], configuration_id=configuration_id)
+    return BodyReader(["body"], _decode(body), [])
 
 
 def _decode(body: bytes) -> object:
@@ -157,8 +121,12 @@ def _decode(body: bytes) -> object:
     return document
 
 
-class _BodyReader:
-    """One object of a body, the path to it, and the list of faults shared by all of them."""
+class BodyReader:
+    """One object of a body, the path to it, and the list of faults shared by all of them.
+
+    Attributes:
+        known: whether there is such an object; of one that is not there, nothing is missing.
+    """
 
     def __init__(self, path: list[str | int], value: object, faults: list[Fault]) -> None:
         self.path = path
@@ -168,21 +136,33 @@ class _BodyReader:
         if not self.known:
             self._add([], "Input should be an object", "object_type")
 
+    def finish(self) -> None:
+        """Raise all faults at once.
+
+        Raises:
+            Invalid: if there are any.
+        """
+        if self.faults:
+            raise Invalid(self.faults)
+
     def allow(self, *names: str) -> None:
+        """Note every field with another name as a fault."""
         for name in self.fields:
             if name not in names:
                 self._add([_encodable(name)], "Extra inputs are not permitted", "extra_forbidden")
 
-    def child(self, name: str) -> _BodyReader:
+    def child(self, name: str) -> BodyReader:
+        """Give the object in a field; an absent one reads as empty, and its absence is a fault."""
         if name in self.fields:
-            return _BodyReader([*self.path, name], self.fields[name], self.faults)
+            return BodyReader([*self.path, name], self.fields[name], self.faults)
         if self.known:
             self._add([name], "Field required", "missing")
-        absent = _BodyReader([*self.path, name], {}, self.faults)
+        absent = BodyReader([*self.path, name], {}, self.faults)
         absent.known = False
         return absent
 
     def string(self, name: str, options: Sequence[str] = ()) -> str:
+        """Give a required text of some characters, one of `options` if there are any; "" when it is not."""
         if name not in self.fields:
             if self.known:
                 self._add([name], "Field required", "missing")
@@ -201,13 +181,15 @@ class _BodyReader:
         return ""
 
     def strings(self, name: str) -> None:
+        """Check a list of texts, which may be absent or null."""
         for index, item in self._items(name):
             if not isinstance(item, str):
                 self._add([name, index], "Input should be a string", "string_type")
 
     def objects(self, name: str, allowed: Sequence[str]) -> None:
+        """Check a list of objects of these fields, which may be absent or null."""
         for index, item in self._items(name):
-            _BodyReader([*self.path, name, index], item, self.faults).allow(*allowed)
+            BodyReader([*self.path, name, index], item, self.faults).allow(*allowed)
 
     def _items(self, name: str) -> Sequence[tuple[int, object]]:
         value = self.fields.get(name)

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from reconciler.emulator import DatabaseTooNewError, DatabaseUnusableError, Service
-from reconciler.emulator.folders import Folders
+from reconciler.emulator.llamacloud.folders import Folders
+from reconciler.emulator.tables import STEPS
 
 # As decoded, or whatever else a test hands through: what it should be is what the test compares.
 JSON: TypeAlias = Any
@@ -363,15 +364,31 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     create(service)
     service.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as connection:
-        connection.execute("PRAGMA user_version=2")
+        connection.execute("PRAGMA user_version=99")
     before = (tmp_path / "x.db").read_bytes()
     with pytest.raises(DatabaseTooNewError) as caught:
         make(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'x.db'} was written by a newer version (format 2; this one reads up to 1): "
+        f"{tmp_path / 'x.db'} was written by a newer version (format 99; this one reads up to 2): "
         "upgrade, or name another database"
     )
     assert (tmp_path / "x.db").read_bytes() == before
+
+
+def test_a_database_of_the_first_format_is_carried_on_with_its_batches(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.executescript(STEPS[0])
+        connection.executescript(
+            "PRAGMA journal_mode=WAL;"
+            "INSERT INTO batches VALUES (7, 'bat-old', 'prj-local', 'dir-a', 'parse_v2',"
+            " 'cfg-PARSE_AGENTIC', NULL, 'PENDING', NULL, 7);"
+            "PRAGMA application_id=0x62726563; PRAGMA user_version=1;"
+        )
+    service = make(tmp_path, {"1.txt": b"x"})
+    assert expanded(service, "bat-old")["status"] == "PENDING"
+    service.work(stop=WhenIdle(service))
+    assert expanded(service, "bat-old")["status"] == "COMPLETED"
+    service.close()
 
 
 def test_what_is_no_database_of_ours_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.emulator import paging
-from reconciler.emulator.batches import Batches, Filters
+from reconciler.emulator.llamacloud.batches import Batches, Filters
 from reconciler.emulator.database import Database
-from reconciler.emulator.validation import CreateBatch
+from reconciler.emulator.llamacloud.bodies import CreateBatch
 
 SCOPE = ("files", "dir-a", None)
 REQUEST = CreateBatch(directory_id="dir-a", job_type="parse_v2", configuration_id="cfg-PARSE_AGENTIC")

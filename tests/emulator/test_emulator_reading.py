@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from reconciler.emulator.configurations import Configurations
+from reconciler.emulator.llamacloud.configurations import Configurations
 from reconciler.emulator.errors import Refused, Unreadable
-from reconciler.emulator.extraction import extract, parse_date, parse_number, read_fields
-from reconciler.emulator.parsing import html_to_text, parse
-from reconciler.emulator.reader_process import ReaderProcess, Stopped
-from reconciler.emulator.worker import safe_name
+from reconciler.emulator.reading.extraction import extract, parse_date, parse_number, read_fields
+from reconciler.emulator.reading.parsing import html_to_text, parse
+from reconciler.emulator.reading.reader_process import ReaderProcess, Stopped
+from reconciler.emulator.life.worker import safe_name
 
 # As decoded, or whatever else a test hands through: what it should be is what the test compares.
 JSON: TypeAlias = Any

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconciler.emulator.database import Database
-    from reconciler.emulator.folders import DirectoryFile
+    from reconciler.emulator.llamacloud.bodies import CreateBatch
+    from reconciler.emulator.llamacloud.folders import DirectoryFile
     from reconciler.emulator.moments import Clock, Micros
-    from reconciler.emulator.validation import CreateBatch
 
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 _JOB_PREFIXES = {"parse_v2": "pjb-", "extract_v2": "exj-"}

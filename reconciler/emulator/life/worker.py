@@ -17,16 +17,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import DatabaseUnusableError, Refused
-from reconciler.emulator.folders import MAX_FILES
-from reconciler.emulator.reader_process import ReaderProcess, Stopped
+from reconciler.emulator.llamacloud.folders import MAX_FILES
+from reconciler.emulator.reading.reader_process import ReaderProcess, Stopped
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
     from pathlib import Path
 
-    from reconciler.emulator.batches import Batch, Batches, Waiting
-    from reconciler.emulator.folders import Directory, Folders
+    from reconciler.emulator.llamacloud.batches import Batch, Batches, Waiting
+    from reconciler.emulator.llamacloud.folders import Directory, Folders
     from reconciler.emulator.moments import Clock
 
 # How long an idle worker sleeps before it looks at `stop` and at the database again, in seconds.

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import Refused, Unreadable
-from reconciler.emulator.extraction import read_fields
-from reconciler.emulator.validation import JOB_TYPES
+from reconciler.emulator.llamacloud.bodies import JOB_TYPES
+from reconciler.emulator.reading.extraction import read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from reconciler.emulator.llamacloud.bodies import CreateBatch
     from reconciler.emulator.moments import Micros
-    from reconciler.emulator.validation import CreateBatch
 
 # The values of `product_type` that a client may filter by.
 PRODUCT_TYPES = ("parse_v2", "extract_v2", "classify_v2", "split_v1", "spreadsheet_v1", "unknown")

@@ -31,7 +31,7 @@ _GLANCE = 0.1
 # The same search path as here, wherever this package was found, and no code from the current folder.
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    "from reconciler.emulator.reader import main; main()"
+    "from reconciler.emulator.reading.reader import main; main()"
 )
 
 
@@ -101,7 +101,7 @@ class ReaderProcess:
         return process.stdout
 
     def _start(self, stop: threading.Event) -> subprocess.Popen[bytes]:
-        package = str(Path(__file__).resolve().parents[2])
+        package = str(Path(__file__).resolve().parents[3])
         search = [*(entry or os.getcwd() for entry in sys.path), package]  # noqa: PTH109 - as Python does
         try:
             process = subprocess.Popen(  # noqa: S603 - our own program

@@ -12,9 +12,9 @@ from reconciler.emulator.moments import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.emulator.batches import Batch, Job, Result
-    from reconciler.emulator.configurations import Configuration
-    from reconciler.emulator.folders import Directory, DirectoryFile
+    from reconciler.emulator.llamacloud.batches import Batch, Job, Result
+    from reconciler.emulator.llamacloud.configurations import Configuration
+    from reconciler.emulator.llamacloud.folders import Directory, DirectoryFile
 
 Reply: TypeAlias = dict[str, object]
 

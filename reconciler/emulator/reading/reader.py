@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from reconciler.emulator.errors import Unreadable
-from reconciler.emulator.extraction import extract, read_fields
-from reconciler.emulator.parsing import parse
+from reconciler.emulator.reading.extraction import extract, read_fields
+from reconciler.emulator.reading.parsing import parse
 
 
 def main() -> None:

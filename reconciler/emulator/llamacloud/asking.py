@@ -1,0 +1,70 @@
+"""What every handler does with a request: read its query and body, find what it names, cut a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from starlette.responses import JSONResponse
+
+from reconciler.emulator import paging
+from reconciler.emulator.errors import Refused
+from reconciler.emulator.llamacloud import replies
+from reconciler.emulator.validation import QueryReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+Item = TypeVar("Item")
+
+_MAX_BODY_BYTES = 1024 * 1024
+
+
+async def read(request: Request) -> bytes:
+    """Give a request's body.
+
+    Raises:
+        Refused: 413, when it is too large.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise Refused(413, f"The body is larger than {_MAX_BODY_BYTES} bytes")
+    return body
+
+
+def query_of(request: Request) -> QueryReader:
+    """Give a request's query, to be read parameter by parameter."""
+    return QueryReader(request.query_params.multi_items())
+
+
+def after(query: QueryReader, scope: Sequence[object]) -> str | None:
+    """Give what the page token says to go on after; None for the first page. A bad token is a fault."""
+    token = query.text("page_token")
+    if token is None:
+        return None
+    last = paging.unseal(scope, token)
+    if last is None:
+        query.refuse_token()
+    return last
+
+
+def paged(scope: Sequence[object], items: Sequence[replies.Reply], last: str | None) -> Response:
+    """Answer with one page; `last` is what the next one goes on after, None at the end."""
+    return JSONResponse(replies.page(items, None if last is None else paging.seal(scope, last)))
+
+
+def found(noun: str, request: Request, find: Callable[[str], Item | None]) -> Item:
+    """Give what the id in the path names.
+
+    Raises:
+        Refused: 404, when there is no such thing.
+    """
+    key: str = request.path_params["id"]
+    item = find(key)
+    if item is None:
+        raise Refused(404, f"{noun} {key!a} not found")
+    return item

@@ -1,0 +1,138 @@
+"""The tables, as the steps that lead from one format of the database to the next.
+
+A new file takes all steps, an older one those that it lacks, in one transaction. A step that was once
+released is never changed: a change of tables is another step.
+"""
+
+from __future__ import annotations
+
+# created_us is unique and rising, so it is the key, the order of a listing and the page's mark at once.
+_BATCHES = """
+CREATE TABLE batches (
+    created_us INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    project_id TEXT NOT NULL,
+    directory_id TEXT NOT NULL,
+    job_type TEXT NOT NULL,
+    configuration_id TEXT NOT NULL,
+    fields TEXT,
+    status TEXT NOT NULL,
+    failure TEXT,
+    updated_us INTEGER NOT NULL
+);
+CREATE INDEX batches_by_directory ON batches (directory_id, created_us);
+CREATE INDEX batches_by_status ON batches (status, created_us);
+CREATE TABLE files (
+    batch_us INTEGER NOT NULL REFERENCES batches (created_us),
+    position INTEGER NOT NULL,
+    file_id TEXT NOT NULL,
+    name BLOB NOT NULL,
+    mapped INTEGER NOT NULL DEFAULT 0,
+    mapping_error TEXT,
+    job_id TEXT UNIQUE,
+    job_status TEXT,
+    job_error TEXT,
+    started_us INTEGER,
+    finished_us INTEGER,
+    PRIMARY KEY (batch_us, position)
+) WITHOUT ROWID;
+"""
+
+# attempt: how many batches of the key came before. due_us: when the next move is due; null when none is,
+# or when it depends on another batch. cancelling: a cancel was asked for and falls due.
+_LIFE = """
+ALTER TABLE batches ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batches ADD COLUMN cancelling INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batches ADD COLUMN due_us INTEGER;
+UPDATE batches SET due_us = created_us WHERE status IN ('PENDING', 'RUNNING');
+CREATE INDEX batches_by_due ON batches (due_us) WHERE due_us IS NOT NULL;
+CREATE TABLE clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    real_us INTEGER NOT NULL,
+    shown_us INTEGER NOT NULL,
+    speed REAL NOT NULL
+);
+"""
+
+# A row with a folder lies over a folder of the root: what it has replaces, and deleted_us hides.
+# Names are compared bytewise, as the pages of a list are cut.
+_DIRECTORIES = """
+CREATE TABLE directories (
+    id TEXT PRIMARY KEY,
+    folder INTEGER NOT NULL DEFAULT 0,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    description TEXT,
+    system_metadata TEXT,
+    connector_subscription_id TEXT,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    expires_us INTEGER,
+    deleted_us INTEGER
+);
+CREATE INDEX directories_by_name ON directories (name, id);
+CREATE TABLE directory_files (
+    id TEXT PRIMARY KEY,
+    directory_id TEXT NOT NULL,
+    folder INTEGER NOT NULL DEFAULT 0,
+    name TEXT NOT NULL,
+    unique_id TEXT NOT NULL,
+    file_id TEXT,
+    metadata TEXT,
+    size INTEGER NOT NULL,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    deleted_us INTEGER
+);
+CREATE INDEX directory_files_by_name ON directory_files (directory_id, name, id);
+CREATE TABLE configurations (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    product_type TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    version_us INTEGER NOT NULL,
+    created_us INTEGER NOT NULL,
+    UNIQUE (name, product_type)
+);
+"""
+
+_TALONIC = """
+CREATE TABLE talonic_batches (
+    created_us INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    status TEXT NOT NULL,
+    error_message TEXT,
+    submitted_us INTEGER,
+    completed_us INTEGER,
+    updated_us INTEGER NOT NULL,
+    ready_us INTEGER,
+    due_us INTEGER
+);
+CREATE INDEX talonic_batches_by_due ON talonic_batches (due_us) WHERE due_us IS NOT NULL;
+CREATE TABLE talonic_documents (
+    created_us INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    source_id TEXT NOT NULL,
+    filename TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    processing_mode TEXT NOT NULL,
+    status TEXT NOT NULL,
+    duplicate_of TEXT,
+    updated_us INTEGER NOT NULL
+);
+CREATE INDEX talonic_documents_by_digest ON talonic_documents (source_id, digest);
+CREATE TABLE talonic_items (
+    batch_us INTEGER NOT NULL REFERENCES talonic_batches (created_us),
+    position INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
+    document_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    error_message TEXT,
+    created_us INTEGER NOT NULL,
+    processed_us INTEGER,
+    PRIMARY KEY (batch_us, position)
+) WITHOUT ROWID;
+"""
+
+STEPS = (_BATCHES, _LIFE + _DIRECTORIES + _TALONIC)

@@ -1,0 +1,1 @@
+"""Talonic's contract: documents come in, and batches form by themselves."""

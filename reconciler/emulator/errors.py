@@ -2,6 +2,7 @@
 
 Exception
 ├── EmulatorError                   raised to the owner of a `Service`
+│   ├── ClockSetError               a running clock was to be set anew
 │   ├── DatabaseTooNewError         written by a later version: nothing was changed
 │   ├── DatabaseUnusableError       no database, another program's, damaged, locked or not permitted
 │   └── ReaderUnavailableError      the process that reads documents cannot be started
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 class EmulatorError(Exception):
     """What the owner of a `Service` may have to handle."""
+
+
+class ClockSetError(EmulatorError):
+    """The clock of this database runs already, and another start was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("the database has a clock that runs already, so it cannot start with an offset")
 
 
 class DatabaseTooNewError(EmulatorError):

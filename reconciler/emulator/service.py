@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.database import Database
+from reconciler.emulator.life.pace import Pace
 from reconciler.emulator.llamacloud.app import ProjectRoutes, make_app
 from reconciler.emulator.llamacloud.batch_routes import BatchRoutes
 from reconciler.emulator.llamacloud.batches import Batches
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from reconciler.emulator.moments import Clock
 
+_AT_ONCE = Pace()
+
 
 class Service:
     """The stand-in: documents in folders, batches in SQLite.
@@ -34,6 +37,7 @@ class Service:
         project_id: The one project that everything belongs to.
         api_key: The key that requests must carry; None asks for none.
         clock: Microseconds since 1970; the machine's by default.
+        pace: How fast batches go, and how they end; by default at once, and as their documents let them.
 
     Raises:
         DatabaseTooNewError: if a later version wrote the database.
@@ -54,6 +58,7 @@ class Service:
         project_id: str = "prj-local",
         api_key: str | None = None,
         clock: Clock = system_clock,
+        pace: Pace = _AT_ONCE,
     ) -> None:
         self._root = root
         self._path = database
@@ -61,7 +66,8 @@ class Service:
         self._wake = threading.Event()
         self._database = Database(database)
         self._database.reader()
-        self._batches = Batches(self._database, clock)
+        self._pace = pace
+        self._batches = Batches(self._database, clock, pace)
         folders, saved = Folders(root), Configurations(configurations)
         routes = [
             *BatchRoutes(
@@ -87,10 +93,12 @@ class Service:
             EmulatorError: if the database cannot be used.
         """
         # Late: who only reads needs no process control.
+        from reconciler.emulator.life.moves import Moves
         from reconciler.emulator.life.worker import Worker
 
         # Its own Folders: their memory of names is not for two threads.
-        worker = Worker(self._path, Folders(self._root), self._batches, self._clock)
+        moves = Moves(self._database, self._clock, self._pace)
+        worker = Worker(self._path, Folders(self._root), moves, self._pace, self._clock)
         try:
             worker.run(stop, self._wake)
         finally:

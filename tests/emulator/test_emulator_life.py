@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from reconciler.emulator import DatabaseTooNewError, DatabaseUnusableError, Service
+from reconciler.emulator.life.moves import FileOutcome, Moves
 from reconciler.emulator.llamacloud.folders import Folders
 from reconciler.emulator.tables import STEPS
 
@@ -27,6 +28,10 @@ REPOSITORY = Path(__file__).parents[2]
 FIELDS = "type: extract_v2\nfields:\n  total: {pattern: 'Total (\\S+)', type: number, required: true}\n"
 
 
+def moves(service: Service) -> Moves:
+    return Moves(service._database, service._clock, service._pace)
+
+
 class WhenIdle(threading.Event):
     """A stop that is set when no batch is left to do, so that `work` can run in the test's own thread."""
 
@@ -35,7 +40,7 @@ class WhenIdle(threading.Event):
         self.service = service
 
     def is_set(self) -> bool:
-        return self.service._batches.next_unfinished() is None
+        return moves(self.service).next_due() is None
 
 
 class AtGlance(threading.Event):
@@ -285,16 +290,17 @@ def test_two_processes_create_200_batches_each_and_none_is_lost(tmp_path: Path) 
 def test_a_job_that_ends_after_the_cancel_is_not_mapped(tmp_path: Path) -> None:
     service = make(tmp_path, {"1.txt": b"x"})
     batch_id = create(service)
-    batch = service._batches.next_unfinished()
+    batch = service._batches.get(batch_id, "prj-local")
     directory = Folders(tmp_path / "documents").directory("dir-a")
     assert batch is not None
     assert directory is not None
-    service._batches.start(batch, Folders(tmp_path / "documents").files(directory))
-    waiting = service._batches.next_waiting(batch)
+    there = moves(service)
+    there.start(batch, Folders(tmp_path / "documents").files(directory), due=0)
+    waiting = there.next_waiting(batch)
     assert waiting is not None
     call(service, "POST", f"/api/v2/batches/{batch_id}/cancel")
-    service._batches.map(batch, waiting, started=0, error=None)
-    service._batches.complete(batch)
+    there.map(batch, FileOutcome(position=waiting.position, started=0, error=None))
+    there.complete(batch)
     after = expanded(service, batch_id)
     assert (after["status"], after["results"]) == ("CANCELLED", None)
     service.close()

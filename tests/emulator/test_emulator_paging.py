@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.emulator import paging
-from reconciler.emulator.llamacloud.batches import Batches, Filters
 from reconciler.emulator.database import Database
+from reconciler.emulator.life.pace import Pace
+from reconciler.emulator.llamacloud.batches import Batches, Filters
 from reconciler.emulator.llamacloud.bodies import CreateBatch
 
 SCOPE = ("files", "dir-a", None)
@@ -23,7 +24,7 @@ REQUEST = CreateBatch(directory_id="dir-a", job_type="parse_v2", configuration_i
 def test_each_batch_is_listed_once_while_others_are_created(count: int, size: int, added: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "x.db")
-        batches = Batches(database, lambda: 0)
+        batches = Batches(database, lambda: 0, Pace())
 
         def create() -> str:
             return batches.create(REQUEST, project_id="p", fields=None).id

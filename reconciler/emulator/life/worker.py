@@ -1,10 +1,11 @@
-"""The worker: takes batches from the database and has their files read, one after the other.
+"""The worker: makes each move of a batch when it is due, and has documents read.
 
 One worker a database, whatever the number of processes: the operating system's lock on a file beside
 the database says who, and dies with its holder, so the next one carries on. What another process adds
 to the database is noticed by looking now and then; what this process adds wakes the worker.
 
-Not here: what a status means (`batches`), how a file is read (`reader_process`).
+Not here: what a move does to a batch (`moves`), how a file is read (`reading`), how fast and how well
+things go (`pace`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import DatabaseUnusableError, Refused
+from reconciler.emulator.life.moves import FileOutcome
+from reconciler.emulator.life.pace import BATCH_FAILED, FILE_FAILED, Fate
 from reconciler.emulator.llamacloud.folders import MAX_FILES
 from reconciler.emulator.reading.reader_process import ReaderProcess, Stopped
 
@@ -25,12 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from reconciler.emulator.llamacloud.batches import Batch, Batches, Waiting
-    from reconciler.emulator.llamacloud.folders import Directory, Folders
+    from reconciler.emulator.life.moves import Moves, Waiting
+    from reconciler.emulator.life.pace import Pace
+    from reconciler.emulator.llamacloud.batches import Batch
+    from reconciler.emulator.llamacloud.folders import Folders
     from reconciler.emulator.moments import Clock
 
 # How long an idle worker sleeps before it looks at `stop` and at the database again, in seconds.
 _NAP = 0.1
+# How many batches are looked up at once.
+_AT_ONCE = 100
 _LONGEST_NAME = 100
 _GONE = "the directory is gone"
 
@@ -38,27 +45,25 @@ _GONE = "the directory is gone"
 class Worker:
     """Works on the batches of one database with the documents of one root."""
 
-    def __init__(self, database: Path, folders: Folders, batches: Batches, clock: Clock) -> None:
+    def __init__(self, database: Path, folders: Folders, moves: Moves, pace: Pace, clock: Clock) -> None:
         self._results = database.with_name(f"{database.name}.results")
         self._lock = database.with_name(f"{database.name}.worker.lock")
         self._folders = folders
-        self._batches = batches
+        self._moves = moves
+        self._pace = pace
         self._clock = clock
         self._reader = ReaderProcess()
 
     def run(self, stop: threading.Event, wake: threading.Event) -> None:
-        """Process batches until `stop` is set; `wake` ends a nap early."""
-        self._batches.prepare()
+        """Move batches on until `stop` is set; `wake` ends a nap early."""
+        self._moves.prepare()
         try:
             with self._sole_worker(stop) as mine:
                 while mine and not stop.is_set():
                     # Cleared before the look: what is added after the look sets it again.
                     wake.clear()
-                    batch = self._batches.next_unfinished()
-                    if batch is None:
+                    if not self._advance(stop):
                         wake.wait(_NAP)
-                    else:
-                        self._advance(batch, stop)
         except Stopped:
             pass
         finally:
@@ -84,42 +89,108 @@ class Worker:
         finally:
             os.close(descriptor)
 
-    def _advance(self, batch: Batch, stop: threading.Event) -> None:
-        """Carry one batch on, to its end unless `stop` is set."""
+    def _advance(self, stop: threading.Event) -> bool:
+        """Make the moves that are due now; say whether there were any."""
+        due = self._moves.due(self._clock(), limit=_AT_ONCE)
+        for batch in due:
+            if stop.is_set():
+                break
+            if batch.cancelling:
+                self._moves.end_cancelling(batch)
+            elif batch.status == "RUNNING":
+                self._finish(batch, stop)
+            elif self._free_slots():
+                self._start(batch)
+            else:
+                self._moves.throttle(batch)
+        return bool(due) | self._start_throttled(stop)
+
+    def _free_slots(self) -> int:
+        if self._pace.max_running is None:
+            return _AT_ONCE
+        return max(0, self._pace.max_running - self._moves.running())
+
+    def _start_throttled(self, stop: threading.Event) -> bool:
+        if self._pace.max_running is None:
+            # An earlier process may have left some.
+            started = self._moves.throttled(limit=_AT_ONCE)
+        else:
+            started = self._moves.throttled(limit=self._free_slots())
+        for batch in started:
+            if stop.is_set():
+                break
+            self._start(batch)
+        return bool(started)
+
+    def _start(self, batch: Batch) -> None:
         try:
             directory = self._folders.directory(batch.directory_id)
             if directory is None:
-                self._batches.fail(batch, _GONE)
+                self._moves.fail(batch, _GONE)
                 return
-            if batch.status == "PENDING":
-                files = self._folders.files(directory)
-                if len(files) > MAX_FILES:
-                    self._batches.fail(batch, f"the directory has over {MAX_FILES} files")
-                    return
-                self._batches.start(batch, files)
+            files = self._folders.files(directory)
         except Refused as refused:
-            self._batches.fail(batch, str(refused.detail))
+            self._moves.fail(batch, str(refused.detail))
             return
+        if len(files) > MAX_FILES:
+            self._moves.fail(batch, f"the directory has over {MAX_FILES} files")
+            return
+        cancelling = self._fate(batch) is Fate.CANCEL
+        takes = self._pace.per_file * len(files)
+        due = self._clock() + (takes // 2 if cancelling else takes)
+        self._moves.start(batch, files, due=due, cancelling=cancelling)
+
+    def _finish(self, batch: Batch, stop: threading.Event) -> None:
+        """Bring a running batch to its end, unless `stop` is set first."""
+        if self._fate(batch) is Fate.FAIL:
+            self._moves.fail(batch, BATCH_FAILED)
+        elif self._pace.read:
+            self._read(batch, stop)
+        else:
+            now = self._clock()
+            self._moves.complete(
+                batch,
+                *(
+                    FileOutcome(position=file.position, started=now, error=self._failure(batch, file))
+                    for file in self._moves.waiting(batch)
+                ),
+            )
+
+    def _read(self, batch: Batch, stop: threading.Event) -> None:
         while not stop.is_set():
             # Asked anew for each file, so that a cancel stops before the next one.
-            waiting = self._batches.next_waiting(batch)
+            waiting = self._moves.next_waiting(batch)
             if waiting is None:
-                self._batches.complete(batch)
+                self._moves.complete(batch)
                 return
-            self._process(batch, directory, waiting, stop)
+            outcome = self._read_file(batch, waiting, stop)
+            if outcome is None:
+                self._moves.fail(batch, _GONE)
+                return
+            self._moves.map(batch, outcome)
 
-    def _process(self, batch: Batch, directory: Directory, file: Waiting, stop: threading.Event) -> None:
-        if not self._folders.has(directory, file.name):
-            if self._folders.directory(batch.directory_id) is None:
-                self._batches.fail(batch, _GONE)
-                return
-            self._batches.map_nothing(batch, file, error="the file is gone, so no job was created for it")
-            return
+    def _read_file(self, batch: Batch, file: Waiting, stop: threading.Event) -> FileOutcome | None:
+        """Have a document read; None when its directory is gone."""
         started = self._clock()
+        if (error := self._failure(batch, file)) is not None:
+            return FileOutcome(position=file.position, started=started, error=error)
+        directory = self._folders.directory(batch.directory_id)
+        if directory is None:
+            return None
+        if not self._folders.has(directory, file.name):
+            error = "the file is gone, so no job was created for it"
+            return FileOutcome(position=file.position, started=started, error=error, job=False)
         suffix = ".txt" if batch.fields is None else ".json"
         target = self._results / batch.id / (safe_name(file.name) + suffix)
         error = self._reader.read(directory.path / file.name, target, batch.fields, stop=stop)
-        self._batches.map(batch, file, started=started, error=error)
+        return FileOutcome(position=file.position, started=started, error=error)
+
+    def _fate(self, batch: Batch) -> Fate:
+        return self._pace.fate(batch.directory_id, batch.job_type, batch.configuration_id, batch.attempt)
+
+    def _failure(self, batch: Batch, file: Waiting) -> str | None:
+        fails = self._pace.fails(batch.directory_id, file.name, batch.attempt)
+        return FILE_FAILED if fails else None
 
 
 def safe_name(name: str) -> str:

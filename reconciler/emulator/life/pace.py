@@ -1,0 +1,75 @@
+"""How fast batches go, and how they end: settings, and pure functions of a seed.
+
+A fate depends on what is processed and not on when it was asked for: the same directory, configuration
+and attempt end the same way in every run with the same seed, in whatever order and however many at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.emulator.moments import Micros
+
+# What a file that is to fail says, and what one says for which no job could be made.
+FILE_FAILED = "the document could not be processed (a failure on purpose: --fail-files)"
+BATCH_FAILED = "a failure on purpose: --fail-batches"
+
+
+class Fate(Enum):
+    """How a batch is going to end, unless somebody cancels it."""
+
+    COMPLETE = auto()
+    FAIL = auto()
+    CANCEL = auto()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How long things take, by the service's clock, and which shares of them fare badly.
+
+    Attributes:
+        pending: from create to the start.
+        per_file: from the start to the end, for each file.
+        job_lag: how much later than its batch a file's job ends.
+        cancel_lag: from the request to cancel until the batch is CANCELLED.
+        max_running: how many batches run at once; others wait as THROTTLED. None for any number.
+        failing_files: share of files whose job fails, from 0 to 1.
+        failing_batches: share of batches that end as FAILED.
+        cancelled_batches: share of batches that are CANCELLED while they run.
+        seed: which ones they are.
+        read: whether documents are really read; else each is taken to have been.
+    """
+
+    pending: Micros = 0
+    per_file: Micros = 0
+    job_lag: Micros = 0
+    cancel_lag: Micros = 0
+    max_running: int | None = None
+    failing_files: float = 0.0
+    failing_batches: float = 0.0
+    cancelled_batches: float = 0.0
+    seed: int = 0
+    read: bool = True
+
+    def fate(self, directory_id: str, job_type: str, configuration_id: str, attempt: int) -> Fate:
+        """Say how the batch of a key ends that is its `attempt`-th, counted from 0."""
+        draw = draw_of(self.seed, "batch", directory_id, job_type, configuration_id, attempt)
+        if draw < self.failing_batches:
+            return Fate.FAIL
+        if draw < self.failing_batches + self.cancelled_batches:
+            return Fate.CANCEL
+        return Fate.COMPLETE
+
+    def fails(self, directory_id: str, name: str, attempt: int) -> bool:
+        """Say whether the job of a file fails."""
+        return draw_of(self.seed, "file", directory_id, name, attempt) < self.failing_files
+
+
+def draw_of(seed: int, *what: object) -> float:
+    """Draw a number in [0, 1) that depends on the seed and on what it is drawn for, and on nothing else."""
+    text = repr((seed, *what)).encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.sha256(text).digest()[:7], "big") / 2**56

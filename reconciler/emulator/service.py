@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
+    from reconciler.emulator.life.worker import Worker
     from reconciler.emulator.moments import Clock
 
 _AT_ONCE = Pace()
@@ -92,17 +93,21 @@ class Service:
         Raises:
             EmulatorError: if the database cannot be used.
         """
+        worker = self.worker()
+        try:
+            worker.run(stop, self._wake)
+        finally:
+            self._database.release()
+
+    def worker(self) -> Worker:
+        """Make a worker for this service's batches, for one thread."""
         # Late: who only reads needs no process control.
         from reconciler.emulator.life.moves import Moves
         from reconciler.emulator.life.worker import Worker
 
         # Its own Folders: their memory of names is not for two threads.
         moves = Moves(self._database, self._clock, self._pace)
-        worker = Worker(self._path, Folders(self._root), moves, self._pace, self._clock)
-        try:
-            worker.run(stop, self._wake)
-        finally:
-            self._database.release()
+        return Worker(self._path, Folders(self._root), moves, self._pace, self._clock)
 
     def close(self) -> None:
         """Close the database. Call it when `work` has returned and no request is on its way."""

@@ -62,7 +62,7 @@ class Worker:
                 while mine and not stop.is_set():
                     # Cleared before the look: what is added after the look sets it again.
                     wake.clear()
-                    if not self._advance(stop):
+                    if not self.advance(stop):
                         wake.wait(_NAP)
         except Stopped:
             pass
@@ -89,7 +89,7 @@ class Worker:
         finally:
             os.close(descriptor)
 
-    def _advance(self, stop: threading.Event) -> bool:
+    def advance(self, stop: threading.Event) -> bool:
         """Make the moves that are due now; say whether there were any."""
         due = self._moves.due(self._clock(), limit=_AT_ONCE)
         for batch in due:

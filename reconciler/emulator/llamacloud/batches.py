@@ -89,7 +89,8 @@ class Batches:
         batch_id = f"bat-{uuid.uuid4()}"
         with self._database.transaction() as connection:
             (newest,) = connection.execute("SELECT max(created_us) FROM batches").fetchone()
-            created = max(self._clock(), (newest or 0) + 1)
+            now = self._clock()
+            created = max(now, (newest or 0) + 1)
             key = (project_id, request.directory_id, request.job_type, request.configuration_id)
             (attempt,) = connection.execute(
                 "SELECT count(*) FROM batches WHERE project_id = ? AND directory_id = ? AND job_type = ?"
@@ -103,7 +104,7 @@ class Batches:
                 (
                     *(created, batch_id, *key),
                     *(None if fields is None else json.dumps(fields), created),
-                    *(attempt, created + self._pace.pending),
+                    *(attempt, now + self._pace.pending),
                 ),
             ).fetchone()
             return read_batch(row)

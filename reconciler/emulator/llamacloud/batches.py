@@ -92,11 +92,12 @@ class Batches:
             now = self._clock()
             created = max(now, (newest or 0) + 1)
             key = (project_id, request.directory_id, request.job_type, request.configuration_id)
-            (attempt,) = connection.execute(
-                "SELECT count(*) FROM batches WHERE project_id = ? AND directory_id = ? AND job_type = ?"
-                " AND configuration_id = ?",
+            newest_of_key = connection.execute(
+                "SELECT attempt FROM batches WHERE project_id = ? AND directory_id = ? AND job_type = ?"
+                " AND configuration_id = ? ORDER BY created_us DESC LIMIT 1",
                 key,
             ).fetchone()
+            attempt = 0 if newest_of_key is None else newest_of_key["attempt"] + 1
             row = connection.execute(
                 "INSERT INTO batches (created_us, id, project_id, directory_id, job_type, configuration_id,"
                 " fields, status, updated_us, attempt, due_us)"
@@ -117,7 +118,8 @@ class Batches:
         conditions: list[tuple[str, object]] = [
             ("project_id = ?", filters.project_id),
             ("directory_id = ?", filters.directory_id),
-            ("status = ?", filters.status),
+            # With a `+` the index by status is left alone: a directory has few batches, a status many.
+            ("status = ?" if filters.directory_id is None else "+status = ?", filters.status),
             ("created_us >= ?", filters.created_from),
             ("created_us <= ?", filters.created_to),
             ("created_us < ?", before),

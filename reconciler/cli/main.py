@@ -14,6 +14,7 @@ from reconciler import __version__
 from reconciler.cli.apply import apply_command
 from reconciler.cli.by_hand import import_command, lock_group
 from reconciler.cli.console import say_error
+from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
 from reconciler.cli.manifests import init_command, schema_command, validate_command
 from reconciler.cli.plan import plan_command
@@ -44,6 +45,7 @@ for _command in (
     import_command,
     lock_group,
     schema_command,
+    emulator_command,
     completion_command,
 ):
     cli.add_command(_command)

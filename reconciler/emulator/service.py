@@ -12,17 +12,18 @@ from reconciler.emulator.llamacloud.batch_routes import BatchRoutes
 from reconciler.emulator.llamacloud.batches import Batches
 from reconciler.emulator.llamacloud.configuration_routes import ConfigurationRoutes
 from reconciler.emulator.llamacloud.configurations import Configurations
+from reconciler.emulator.llamacloud.directories import Directories
 from reconciler.emulator.llamacloud.directory_routes import DirectoryRoutes
-from reconciler.emulator.llamacloud.folders import Folders
 from reconciler.emulator.moments import system_clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from starlette.applications import Starlette
 
     from reconciler.emulator.life.worker import Worker
-    from reconciler.emulator.moments import Clock
+    from reconciler.emulator.moments import Clock, Micros
 
 _AT_ONCE = Pace()
 
@@ -31,7 +32,7 @@ class Service:
     """The stand-in: documents in folders, batches in SQLite.
 
     Args:
-        root: The folder whose sub-folders are the source directories.
+        root: The folder whose sub-folders are the source directories, if there is one.
         database: The SQLite file. It and its folder are made by the first create or worker; results
             are written to `<database>.results/<batch id>/`. One database belongs to one root.
         configurations: The folder of saved configurations, if there is one.
@@ -39,6 +40,7 @@ class Service:
         api_key: The key that requests must carry; None asks for none.
         clock: Microseconds since 1970; the machine's by default.
         pace: How fast batches go, and how they end; by default at once, and as their documents let them.
+        others: What else the worker moves on, each called with the time whenever it looks.
 
     Raises:
         DatabaseTooNewError: if a later version wrote the database.
@@ -46,13 +48,14 @@ class Service:
 
     Attributes:
         app: The ASGI application. It has no lifespan to run.
+        wake: Set it when something became due that the worker did not see coming.
     """
 
     app: Starlette
 
     def __init__(
         self,
-        root: Path,
+        root: Path | None,
         database: Path,
         *,
         configurations: Path | None = None,
@@ -60,25 +63,29 @@ class Service:
         api_key: str | None = None,
         clock: Clock = system_clock,
         pace: Pace = _AT_ONCE,
+        others: Sequence[Callable[[Micros], object]] = (),
     ) -> None:
-        self._root = root
         self._path = database
         self._clock = clock
-        self._wake = threading.Event()
+        self.wake = threading.Event()
         self._database = Database(database)
         self._database.reader()
         self._pace = pace
+        self._others = others
         self._batches = Batches(self._database, clock, pace)
-        folders, saved = Folders(root), Configurations(configurations)
+        uploads = database.with_name(f"{database.name}.uploads")
+        self._directories = Directories(root, self._database, clock, uploads=uploads)
+        saved = Configurations(configurations, self._database, clock)
         routes = [
             *BatchRoutes(
                 project_id=project_id,
-                folders=folders,
+                directories=self._directories,
                 configurations=saved,
                 batches=self._batches,
-                wake=self._wake,
+                clock=clock,
+                wake=self.wake,
             ).table(),
-            *DirectoryRoutes(project_id=project_id, folders=folders).table(),
+            *DirectoryRoutes(project_id=project_id, directories=self._directories).table(),
             *ConfigurationRoutes(saved).table(),
             *ProjectRoutes(project_id).table(),
         ]
@@ -95,7 +102,7 @@ class Service:
         """
         worker = self.worker()
         try:
-            worker.run(stop, self._wake)
+            worker.run(stop, self.wake)
         finally:
             self._database.release()
 
@@ -105,9 +112,8 @@ class Service:
         from reconciler.emulator.life.moves import Moves
         from reconciler.emulator.life.worker import Worker
 
-        # Its own Folders: their memory of names is not for two threads.
         moves = Moves(self._database, self._clock, self._pace)
-        return Worker(self._path, Folders(self._root), moves, self._pace, self._clock)
+        return Worker(self._path, self._directories, moves, self._pace, self._clock, others=self._others)
 
     def close(self) -> None:
         """Close the database. Call it when `work` has returned and no request is on its way."""

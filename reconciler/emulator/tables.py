@@ -54,12 +54,14 @@ CREATE TABLE clock (
 );
 """
 
-# A row with a folder lies over a folder of the root: what it has replaces, and deleted_us hides.
-# Names are compared bytewise, as the pages of a list are cut.
+# A directory's `folder` is the name (its bytes) of the folder that its row lies over: what the row has
+# replaces, and deleted_us hides. It is null for one that the API created. A file's `source` is the name of
+# what holds its content: an upload's, or, where file_id is null, that of the folder's file that the row lies
+# over. Names are compared bytewise, as the pages of a list are cut.
 _DIRECTORIES = """
 CREATE TABLE directories (
     id TEXT PRIMARY KEY,
-    folder INTEGER NOT NULL DEFAULT 0,
+    folder BLOB,
     name TEXT NOT NULL,
     type TEXT NOT NULL,
     description TEXT,
@@ -70,21 +72,27 @@ CREATE TABLE directories (
     expires_us INTEGER,
     deleted_us INTEGER
 );
-CREATE INDEX directories_by_name ON directories (name, id);
+CREATE INDEX directories_by_name ON directories (name, id) WHERE folder IS NULL;
+CREATE INDEX directories_live ON directories (name, id) WHERE folder IS NULL AND deleted_us IS NULL;
+CREATE INDEX directories_over_folders ON directories (folder) WHERE folder IS NOT NULL;
 CREATE TABLE directory_files (
     id TEXT PRIMARY KEY,
     directory_id TEXT NOT NULL,
-    folder INTEGER NOT NULL DEFAULT 0,
+    source BLOB NOT NULL,
     name TEXT NOT NULL,
     unique_id TEXT NOT NULL,
     file_id TEXT,
     metadata TEXT,
-    size INTEGER NOT NULL,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     deleted_us INTEGER
 );
-CREATE INDEX directory_files_by_name ON directory_files (directory_id, name, id);
+CREATE INDEX directory_files_by_name ON directory_files (directory_id, name, id) WHERE file_id IS NOT NULL;
+CREATE INDEX directory_files_live ON directory_files (directory_id, name, id)
+    WHERE file_id IS NOT NULL AND deleted_us IS NULL;
+CREATE UNIQUE INDEX directory_files_by_unique_id ON directory_files (directory_id, unique_id)
+    WHERE file_id IS NOT NULL AND deleted_us IS NULL;
+CREATE INDEX directory_files_over_folders ON directory_files (directory_id) WHERE file_id IS NULL;
 CREATE TABLE configurations (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -94,6 +102,7 @@ CREATE TABLE configurations (
     created_us INTEGER NOT NULL,
     UNIQUE (name, product_type)
 );
+CREATE INDEX configurations_by_name ON configurations (name, id);
 """
 
 _TALONIC = """
@@ -109,6 +118,8 @@ CREATE TABLE talonic_batches (
     due_us INTEGER
 );
 CREATE INDEX talonic_batches_by_due ON talonic_batches (due_us) WHERE due_us IS NOT NULL;
+CREATE UNIQUE INDEX talonic_batches_one_accumulates ON talonic_batches (status)
+    WHERE status = 'accumulating';
 CREATE TABLE talonic_documents (
     created_us INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -118,18 +129,18 @@ CREATE TABLE talonic_documents (
     digest TEXT NOT NULL,
     processing_mode TEXT NOT NULL,
     status TEXT NOT NULL,
-    duplicate_of TEXT,
-    updated_us INTEGER NOT NULL
+    error_message TEXT,
+    duplicate_of TEXT
 );
-CREATE INDEX talonic_documents_by_digest ON talonic_documents (source_id, digest);
+CREATE UNIQUE INDEX talonic_documents_by_digest ON talonic_documents (source_id, digest)
+    WHERE duplicate_of IS NULL;
 CREATE TABLE talonic_items (
     batch_us INTEGER NOT NULL REFERENCES talonic_batches (created_us),
     position INTEGER NOT NULL,
     id TEXT NOT NULL UNIQUE,
-    document_id TEXT NOT NULL,
+    document_us INTEGER NOT NULL REFERENCES talonic_documents (created_us),
     status TEXT NOT NULL,
     error_message TEXT,
-    created_us INTEGER NOT NULL,
     processed_us INTEGER,
     PRIMARY KEY (batch_us, position)
 ) WITHOUT ROWID;

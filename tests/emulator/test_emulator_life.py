@@ -18,7 +18,6 @@ import pytest
 
 from reconciler.emulator import DatabaseTooNewError, DatabaseUnusableError, Service
 from reconciler.emulator.life.moves import FileOutcome, Moves
-from reconciler.emulator.llamacloud.folders import Folders
 from reconciler.emulator.tables import STEPS
 
 # As decoded, or whatever else a test hands through: what it should be is what the test compares.
@@ -291,11 +290,11 @@ def test_a_job_that_ends_after_the_cancel_is_not_mapped(tmp_path: Path) -> None:
     service = make(tmp_path, {"1.txt": b"x"})
     batch_id = create(service)
     batch = service._batches.get(batch_id, "prj-local")
-    directory = Folders(tmp_path / "documents").directory("dir-a")
+    directory = service._directories.get("dir-a")
     assert batch is not None
     assert directory is not None
     there = moves(service)
-    there.start(batch, Folders(tmp_path / "documents").files(directory), due=0)
+    there.start(batch, service._directories.files(directory), due=0)
     waiting = there.next_waiting(batch)
     assert waiting is not None
     call(service, "POST", f"/api/v2/batches/{batch_id}/cancel")

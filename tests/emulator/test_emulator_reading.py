@@ -10,12 +10,12 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from reconciler.emulator.llamacloud.configurations import Configurations
 from reconciler.emulator.errors import Refused, Unreadable
+from reconciler.emulator.life.worker import safe_name
+from reconciler.emulator.llamacloud.configuration_files import ConfigurationFiles
 from reconciler.emulator.reading.extraction import extract, parse_date, parse_number, read_fields
 from reconciler.emulator.reading.parsing import html_to_text, parse
 from reconciler.emulator.reading.reader_process import ReaderProcess, Stopped
-from reconciler.emulator.life.worker import safe_name
 
 # As decoded, or whatever else a test hands through: what it should be is what the test compares.
 JSON: TypeAlias = Any
@@ -35,7 +35,7 @@ def test_a_pdf_becomes_its_text() -> None:
 
 
 def test_the_fields_of_the_example_fit_its_invoices() -> None:
-    configuration = Configurations(EXAMPLE / "configurations").get("cfg-invoice-fields")
+    configuration = ConfigurationFiles(EXAMPLE / "configurations").get("cfg-invoice-fields")
     assert configuration is not None
     fields = read_fields(configuration.fields)
     records = {}
@@ -187,7 +187,10 @@ def test_all_failures_of_a_record_are_told_and_the_optional_is_null() -> None:
 )
 def test_a_broken_configuration_names_file_and_reason(tmp_path: Path, content: str, reason: str) -> None:
     (tmp_path / "x.yaml").write_text(content)
-    for ask in (lambda: Configurations(tmp_path).saved(None), lambda: Configurations(tmp_path).get("cfg-x")):
+    for ask in (
+        lambda: ConfigurationFiles(tmp_path).saved(None),
+        lambda: ConfigurationFiles(tmp_path).get("cfg-x"),
+    ):
         with pytest.raises(Refused) as caught:
             ask()
         assert (caught.value.status, caught.value.detail) == (
@@ -202,7 +205,7 @@ def test_a_broken_configuration_names_file_and_reason(tmp_path: Path, content: s
 def test_hostile_configurations_are_one_refusal(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.yaml").write_bytes(content)
     with pytest.raises(Refused, match=r"Configuration file 'x\.yaml' is not valid: "):
-        Configurations(tmp_path).saved(None)
+        ConfigurationFiles(tmp_path).saved(None)
 
 
 def read(reader: ReaderProcess, tmp_path: Path, text: str, fields: JSON = None, stop: JSON = NEVER) -> JSON:

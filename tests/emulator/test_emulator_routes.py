@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 import pytest
+from contract import checked
 
 from reconciler.emulator import Service
 
@@ -45,7 +46,7 @@ def call(service: Service, method: str, path: str, **options: JSON) -> httpx.Res
         async with httpx.AsyncClient(transport=transport, base_url="http://local") as client:
             return await client.request(method, path, **options)
 
-    return asyncio.run(ask())
+    return checked(asyncio.run(ask()))
 
 
 def body(directory: str = "dir-a", kind: str = "parse_v2", configuration: str = "cfg-PARSE_AGENTIC") -> JSON:
@@ -338,6 +339,8 @@ def test_directories_are_the_folders(tmp_path: Path) -> None:
         "description": None,
         "expires_at": None,
         "deleted_at": None,
+        "system_metadata": None,
+        "connector_subscription_id": None,
         "created_at": "2023-11-14T22:13:20.000000Z",
         "updated_at": "2023-11-14T22:13:20.000000Z",
     }
@@ -365,9 +368,10 @@ def test_the_files_of_a_directory_and_every_filter(tmp_path: Path) -> None:
         "directory_id": "dir-a",
         "project_id": "prj-local",
         "display_name": "0.txt",
-        "unique_id": None,
+        "unique_id": "0.txt",
         "file_id": None,
         "metadata": None,
+        "download_url": None,
         "deleted_at": None,
         "created_at": "2023-11-14T22:13:20.000000Z",
         "updated_at": "2023-11-14T22:13:20.000000Z",
@@ -380,6 +384,8 @@ def test_the_files_of_a_directory_and_every_filter(tmp_path: Path) -> None:
         ({"display_name_contains": ".tx"}, both),
         ({"display_name_contains": "1"}, both[1:]),
         ({"unique_id": "x"}, []),
+        ({"unique_id": "0.txt"}, both[:1]),
+        ({"file_id": "x"}, []),
         ({"updated_at_on_or_after": "2023-11-14T22:13:21Z"}, both[1:]),
         ({"updated_at_on_or_before": "2023-11-14T22:13:20Z"}, both[:1]),
         ({"page_size": "1"}, both[:1]),
@@ -398,13 +404,17 @@ def test_configurations_and_presets(tmp_path: Path) -> None:
         "product_type": "extract_v2",
         "parameters": {
             "product_type": "extract_v2",
+            "data_schema": {"type": "object", "properties": {"total": {"type": "number"}}},
             "fields": {"total": {"pattern": "Total (\\S+)", "type": "number", "required": True}},
         },
         "version": totals["version"],
         "created_at": None,
         "updated_at": totals["updated_at"],
     }
-    assert (plain["id"], plain["parameters"]) == ("cfg-plain", {"product_type": "parse_v2", "tier": "fast"})
+    assert (plain["id"], plain["parameters"]) == (
+        "cfg-plain",
+        {"product_type": "parse_v2", "tier": "fast", "version": "latest"},
+    )
     assert call(service, "GET", f"{path}/cfg-totals").json() == totals
     assert ids(call(service, "GET", path, params={"name": "plain"})) == ["cfg-plain"]
     types = [("product_type", "extract_v2"), ("product_type", "split_v1")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 import pytest
+from contract import checked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +61,7 @@ class Local:
             async with httpx.AsyncClient(transport=transport, base_url="http://local") as client:
                 return await client.request(method, path, **options)
 
-        return asyncio.run(ask())
+        return checked(asyncio.run(ask()))
 
     def get(self, path: str, **params: object) -> JSON:
         reply = self.call("GET", path, params=params)
@@ -473,7 +474,7 @@ def test_the_key_is_asked_for(tmp_path: Path, path: str, headers: JSON, status: 
     assert Local(tmp_path, api_key=None).call("GET", path, headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/batches", "/elsewhere", "/v1/batches?limit=0"])
+@pytest.mark.parametrize("path", ["/v1/batches", "/v1/elsewhere", "/v1/batches?limit=0"])
 def test_every_reply_carries_the_services_date_and_an_id_of_its_own(tmp_path: Path, path: str) -> None:
     local = Local(tmp_path)
     replies = [local.call("GET", path), local.call("GET", path), local.call("GET", path, headers={})]

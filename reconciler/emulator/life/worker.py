@@ -25,14 +25,14 @@ from reconciler.emulator.reading.reader_process import ReaderProcess, Stopped
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from reconciler.emulator.life.moves import Moves, Waiting
     from reconciler.emulator.life.pace import Pace
     from reconciler.emulator.llamacloud.batches import Batch
-    from reconciler.emulator.llamacloud.folders import Folders
-    from reconciler.emulator.moments import Clock
+    from reconciler.emulator.llamacloud.directories import Directories
+    from reconciler.emulator.moments import Clock, Micros
 
 # How long an idle worker sleeps before it looks at `stop` and at the database again, in seconds.
 _NAP = 0.1
@@ -45,13 +45,23 @@ _GONE = "the directory is gone"
 class Worker:
     """Works on the batches of one database with the documents of one root."""
 
-    def __init__(self, database: Path, folders: Folders, moves: Moves, pace: Pace, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Path,
+        directories: Directories,
+        moves: Moves,
+        pace: Pace,
+        clock: Clock,
+        *,
+        others: Sequence[Callable[[Micros], object]] = (),
+    ) -> None:
         self._results = database.with_name(f"{database.name}.results")
         self._lock = database.with_name(f"{database.name}.worker.lock")
-        self._folders = folders
+        self._directories = directories
         self._moves = moves
         self._pace = pace
         self._clock = clock
+        self._others = others
         self._reader = ReaderProcess()
 
     def run(self, stop: threading.Event, wake: threading.Event) -> None:
@@ -90,8 +100,11 @@ class Worker:
             os.close(descriptor)
 
     def advance(self, stop: threading.Event) -> bool:
-        """Make the moves that are due now; say whether there were any."""
-        due = self._moves.due(self._clock(), limit=_AT_ONCE)
+        """Make the moves that are due now; say whether there were any of batches of LlamaCloud's."""
+        now = self._clock()
+        for other in self._others:
+            other(now)
+        due = self._moves.due(now, limit=_AT_ONCE)
         for batch in due:
             if stop.is_set():
                 break
@@ -124,11 +137,11 @@ class Worker:
 
     def _start(self, batch: Batch) -> None:
         try:
-            directory = self._folders.directory(batch.directory_id)
+            directory = self._directories.get(batch.directory_id)
             if directory is None:
                 self._moves.fail(batch, _GONE)
                 return
-            files = self._folders.files(directory)
+            files = self._directories.files(directory)
         except Refused as refused:
             self._moves.fail(batch, str(refused.detail))
             return
@@ -174,15 +187,16 @@ class Worker:
         started = self._clock()
         if (error := self._failure(batch, file)) is not None:
             return FileOutcome(position=file.position, started=started, error=error)
-        directory = self._folders.directory(batch.directory_id)
-        if directory is None:
+        if self._directories.get(batch.directory_id) is None:
             return None
-        if not self._folders.has(directory, file.name):
+        document = self._directories.document(batch.directory_id, file.file_id, file.name)
+        if document is None:
             error = "the file is gone, so no job was created for it"
             return FileOutcome(position=file.position, started=started, error=error, job=False)
-        suffix = ".txt" if batch.fields is None else ".json"
-        target = self._results / batch.id / (safe_name(file.name) + suffix)
-        error = self._reader.read(directory.path / file.name, target, batch.fields, stop=stop)
+        # Without fields to look for, as in a configuration that has a `data_schema` alone, the text is all.
+        fields = batch.fields or None
+        target = self._results / batch.id / (_result_name(file, document) + (".json" if fields else ".txt"))
+        error = self._reader.read(document, target, fields, stop=stop)
         return FileOutcome(position=file.position, started=started, error=error)
 
     def _fate(self, batch: Batch) -> Fate:
@@ -191,6 +205,12 @@ class Worker:
     def _failure(self, batch: Batch, file: Waiting) -> str | None:
         fails = self._pace.fails(batch.directory_id, file.name, batch.attempt)
         return FILE_FAILED if fails else None
+
+
+def _result_name(file: Waiting, document: Path) -> str:
+    """Give the name of a file's result within its batch, without its ending."""
+    # A file of a folder lies under its own name, which no other one there has. Uploads may share theirs.
+    return safe_name(file.name if document.name == file.name else f"{document.stem}-{file.name}")
 
 
 def safe_name(name: str) -> str:

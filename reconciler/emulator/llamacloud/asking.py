@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from reconciler.emulator.llamacloud.directory_rows import Mark
+
 Item = TypeVar("Item")
 
 _MAX_BODY_BYTES = 1024 * 1024
@@ -57,13 +59,28 @@ def paged(scope: Sequence[object], items: Sequence[replies.Reply], last: str | N
     return JSONResponse(replies.page(items, None if last is None else paging.seal(scope, last)))
 
 
-def found(noun: str, request: Request, find: Callable[[str], Item | None]) -> Item:
+def after_mark(query: QueryReader, scope: Sequence[object]) -> Mark | None:
+    """Give the name and id that the page token says to go on after, as `after` does."""
+    last = after(query, scope)
+    if last is None:
+        return None
+    # No name has a NUL.
+    name, _, key = last.partition("\0")
+    return name, key
+
+
+def paged_by_mark(scope: Sequence[object], items: Sequence[replies.Reply], last: Mark | None) -> Response:
+    """Answer with one page of a list by name and id, as `paged` does."""
+    return paged(scope, items, None if last is None else "\0".join(last))
+
+
+def found(noun: str, request: Request, find: Callable[[str], Item | None], parameter: str = "id") -> Item:
     """Give what the id in the path names.
 
     Raises:
         Refused: 404, when there is no such thing.
     """
-    key: str = request.path_params["id"]
+    key: str = request.path_params[parameter]
     item = find(key)
     if item is None:
         raise Refused(404, f"{noun} {key!a} not found")

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from reconciler.emulator.llamacloud.batches import Batch, Batches
     from reconciler.emulator.llamacloud.configurations import Configurations
-    from reconciler.emulator.llamacloud.folders import Folders
+    from reconciler.emulator.llamacloud.directories import Directories
+    from reconciler.emulator.moments import Clock
 
 
 class BatchRoutes:
@@ -33,13 +34,15 @@ class BatchRoutes:
         self,
         *,
         project_id: str,
-        folders: Folders,
+        directories: Directories,
+        clock: Clock,
         configurations: Configurations,
         batches: Batches,
         wake: threading.Event,
     ) -> None:
         self._project_id = project_id
-        self._folders = folders
+        self._directories = directories
+        self._clock = clock
         self._configurations = configurations
         self._batches = batches
         self._wake = wake
@@ -61,11 +64,11 @@ class BatchRoutes:
     async def create_batch(self, request: Request) -> Response:
         """POST /api/v2/batches: a PENDING batch, once directory and configuration stand."""
         wanted = create_batch(await read(request))
-        directory = self._folders.directory(wanted.directory_id)
+        directory = self._directories.usable(wanted.directory_id, self._clock())
         if directory is None:
             raise Refused(404, f"Directory {wanted.directory_id!a} not found")
         configuration = self._configurations.for_create(wanted)
-        count = len(self._folders.files(directory))
+        count = self._directories.count_files(directory)
         if not 1 <= count <= MAX_FILES:
             raise Refused(
                 400,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reconciler.emulator import paging
-from reconciler.emulator.llamacloud import replies
-from reconciler.emulator.llamacloud.asking import after, found, paged, query_of
-from reconciler.emulator.llamacloud.configurations import PRODUCT_TYPES
+from reconciler.emulator.llamacloud import bodies, replies
+from reconciler.emulator.llamacloud.asking import after_mark, found, paged_by_mark, query_of, read
+from reconciler.emulator.llamacloud.configurations import ConfigurationFilters
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from reconciler.emulator.llamacloud.configurations import Configurations
+
+_NO_CONTENT = 204
 
 
 class ConfigurationRoutes:
@@ -26,31 +26,60 @@ class ConfigurationRoutes:
         self._configurations = configurations
 
     def table(self) -> list[Route]:
-        """Give the routes."""
+        """Give the routes; one a path, so that a 405 names all its methods."""
+        path = "/api/v1/beta/configurations"
         return [
-            Route("/api/v1/beta/configurations", self.list_configurations, methods=["GET"]),
-            Route("/api/v1/beta/configurations/{id}", self.get_configuration, methods=["GET"]),
+            Route(path, self.configurations, methods=["GET", "POST"]),
+            Route(f"{path}/{{id}}", self.configuration, methods=["GET", "PUT", "DELETE"]),
         ]
 
+    async def configurations(self, request: Request) -> Response:
+        """All methods of the list."""
+        handler = self.save_configuration if request.method == "POST" else self.list_configurations
+        return await handler(request)
+
+    async def configuration(self, request: Request) -> Response:
+        """All methods of one configuration."""
+        match request.method:
+            case "PUT":
+                return await self.update_configuration(request)
+            case "DELETE":
+                return await self.delete_configuration(request)
+            case _:
+                return await self.get_configuration(request)
+
+    async def save_configuration(self, request: Request) -> Response:
+        """POST /api/v1/beta/configurations: an upsert on name and product type."""
+        wanted = bodies.save_configuration(await read(request))
+        return JSONResponse(replies.configuration(self._configurations.save(wanted)))
+
     async def list_configurations(self, request: Request) -> Response:
-        """GET /api/v1/beta/configurations: the saved ones, by id. Presets are not listed."""
+        """GET /api/v1/beta/configurations: the saved ones, by name and id. Presets are not listed."""
         query = query_of(request)
-        name = query.text("name")
-        types = query.choices("product_type", PRODUCT_TYPES)
-        # A file is its own latest version, and no other is kept.
+        filters = ConfigurationFilters(
+            name=query.text("name"), types=query.choices("product_type", bodies.PRODUCT_TYPES)
+        )
+        # Of each, the latest version is the only one that is kept.
         query.flag("latest_only")
         size = query.integer("page_size", default=50, low=1, high=1_000)
-        scope = ("configurations", name, types)
-        last_given = after(query, scope)
+        scope = ("configurations", filters.name, filters.types)
+        last_given = after_mark(query, scope)
         query.finish()
-        saved = self._configurations.saved(name)
-        listed = [
-            configuration for configuration in saved if not types or configuration.product_type in types
-        ]
-        page, last = paging.cut(listed, lambda configuration: configuration.id, last_given, size)
-        return paged(scope, [replies.configuration(item) for item in page], last)
+        page, last = self._configurations.page(filters, last_given, size)
+        return paged_by_mark(scope, [replies.configuration(item) for item in page], last)
 
     async def get_configuration(self, request: Request) -> Response:
         """GET /api/v1/beta/configurations/{id}: a saved one or a preset."""
         configuration = found("Configuration", request, self._configurations.get)
         return JSONResponse(replies.configuration(configuration))
+
+    async def update_configuration(self, request: Request) -> Response:
+        """PUT /api/v1/beta/configurations/{id}."""
+        wanted = bodies.update_configuration(await read(request))
+        configuration = found("Configuration", request, lambda key: self._configurations.update(key, wanted))
+        return JSONResponse(replies.configuration(configuration))
+
+    async def delete_configuration(self, request: Request) -> Response:
+        """DELETE /api/v1/beta/configurations/{id}."""
+        found("Configuration", request, self._configurations.delete)
+        return Response(status_code=_NO_CONTENT)

@@ -1,111 +1,76 @@
-"""Saved configurations and built-in presets: what a batch may be run with.
+"""Saved configurations: what a batch may be run with, from files, from presets, and from the API.
 
-A saved configuration is a YAML file `<name>.yaml` in one folder, read at each request, so that an
-edit shows at once. It is somebody's file: its size, nesting and values are bounded and checked here,
-and whatever is wrong with it becomes a reply that names the file and the reason. Presets are accepted
-without being listed, as the service does.
-
-What the fields of an `extract_v2` configuration mean is decided in `extraction`.
+What the API saves are rows, one for each name and product type: saving again replaces the content behind
+the same id, with a later version. What a file or a preset says cannot be changed through the API.
 """
 
 from __future__ import annotations
 
-import hashlib
+import heapq
+import itertools
 import json
-import re
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.emulator.errors import Refused, Unreadable
-from reconciler.emulator.llamacloud.bodies import JOB_TYPES
-from reconciler.emulator.reading.extraction import read_fields
+from reconciler.emulator.errors import Refused
+from reconciler.emulator.llamacloud.configuration_files import Configuration, ConfigurationFiles, preset
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
     from pathlib import Path
 
-    from reconciler.emulator.llamacloud.bodies import CreateBatch
-    from reconciler.emulator.moments import Micros
-
-# The values of `product_type` that a client may filter by.
-PRODUCT_TYPES = ("parse_v2", "extract_v2", "classify_v2", "split_v1", "spreadsheet_v1", "unknown")
-
-_PRESETS = {"cfg-PARSE_AGENTIC": "agentic", "cfg-PARSE_COST_EFFECTIVE": "cost_effective"}
-_PRESETS_SINCE: Micros = 1_735_689_600_000_000  # 2025-01-01: any fixed moment
-_MAX_BYTES = 64 * 1024
-_MAX_DEPTH = 20
-_MAX_FILES = 1_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+    from reconciler.emulator.database import Database
+    from reconciler.emulator.llamacloud.bodies import CreateBatch, SaveConfiguration, UpdateConfiguration
+    from reconciler.emulator.llamacloud.directory_rows import Mark
+    from reconciler.emulator.moments import Clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Configuration:
-    """A configuration as the API shows it. `version` changes with every change of the content."""
+class ConfigurationFilters:
+    """Which configurations to list; no `types` are all of them."""
 
-    id: str
-    name: str
-    product_type: str
-    parameters: Mapping[str, object]
-    version: Micros
-    updated: Micros
-
-    @property
-    def fields(self) -> Mapping[str, object] | None:
-        """The fields to extract; None for a parse configuration."""
-        fields = self.parameters.get("fields")
-        return fields if self.product_type == "extract_v2" and isinstance(fields, dict) else None
+    name: str | None = None
+    types: tuple[str, ...] = ()
 
 
 class Configurations:
-    """The presets, and the saved configurations of one folder (or of none)."""
+    """The presets, the files of one folder (or of none), and the rows of one database.
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    Every method raises `Refused` (400) when the folder or a file that it needs cannot be used.
+    """
 
-    def saved(self, name: str | None) -> list[Configuration]:
-        """Give the saved configurations, sorted by id; only the one with this name, if one is given.
+    def __init__(self, folder: Path | None, database: Database, clock: Clock) -> None:
+        self._files = ConfigurationFiles(folder)
+        self._database = database
+        self._clock = clock
 
-        Raises:
-            Refused: 400, when the folder or a file in it cannot be used.
-        """
-        if self._folder is None:
-            return []
-        try:
-            paths = sorted(
-                path
-                for path in self._folder.iterdir()
-                if path.suffix == ".yaml" and not path.name.startswith(".") and name in {None, path.stem}
-            )
-        except OSError as error:
-            raise Refused(
-                400, f"The folder of configurations {self._folder} cannot be read: {error.strerror}"
-            ) from error
-        if len(paths) > _MAX_FILES:
-            raise Refused(400, f"The folder of configurations {self._folder} has over {_MAX_FILES} files")
-        return sorted((_read(path) for path in paths), key=lambda configuration: configuration.id)
+    def page(
+        self, filters: ConfigurationFilters, after: Mark | None, size: int
+    ) -> tuple[list[Configuration], Mark | None]:
+        """Give up to `size`, by name and id, without presets; with what the next page goes on after."""
+        connection = self._database.reader()
+        rows = [] if connection is None else _page(connection, filters, after, size + 1)
+        files = sorted(
+            (
+                item
+                for item in self._files.saved(filters.name)
+                if (not filters.types or item.product_type in filters.types)
+                and (after is None or _mark(item) > after)
+            ),
+            key=_mark,
+        )
+        # One more than asked for shows whether there is a next page.
+        found = list(itertools.islice(heapq.merge(rows, files, key=_mark), size + 1))
+        return found[:size], _mark(found[size - 1]) if len(found) > size else None
 
     def get(self, configuration_id: str) -> Configuration | None:
-        """Give a preset or a saved configuration by id, or None.
-
-        Raises:
-            Refused: 400, when its file cannot be used.
-        """
-        if configuration_id in _PRESETS:
-            return Configuration(
-                id=configuration_id,
-                name=configuration_id.removeprefix("cfg-"),
-                product_type="parse_v2",
-                parameters={"product_type": "parse_v2", "tier": _PRESETS[configuration_id]},
-                version=_PRESETS_SINCE,
-                updated=_PRESETS_SINCE,
-            )
-        name = configuration_id.removeprefix("cfg-")
-        if f"cfg-{name}" != configuration_id or not _NAME.fullmatch(name):
-            return None
-        return next(iter(self.saved(name)), None)
+        """Give a configuration by id, or None."""
+        return preset(configuration_id) or self._row(configuration_id) or self._files.get(configuration_id)
 
     def for_create(self, request: CreateBatch) -> Configuration:
-        """Give the configuration that a create names.
+        """Give the configuration that a batch's create names.
 
         Raises:
             Refused: 404 when there is none, 400 when it is of another type or its file cannot be used.
@@ -121,78 +86,152 @@ class Configurations:
             )
         return configuration
 
+    def save(self, wanted: SaveConfiguration) -> Configuration:
+        """Add a configuration, or replace the content of the one of this name and type.
 
-def _read(path: Path) -> Configuration:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        modified = path.stat().st_mtime_ns // 1000
-        kind, parameters = _check(path.stem, _load(content))
-    except OSError as error:
-        raise Refused(400, f"Configuration file {path.name!a} cannot be read: {error.strerror}") from error
-    except Unreadable as error:
-        raise Refused(400, f"Configuration file {path.name!a} is not valid: {error}") from error
-    # A datetime whose microseconds come from the content: two versions differ even when an edit kept
-    # the file's time, or fell into the same tick of the file system's clock.
-    digest = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") % 1_000_000
+        Raises:
+            Refused: 409, when a file or a preset has the name.
+        """
+        self._refuse_fixed(wanted.name, wanted.product_type)
+        with self._database.transaction() as connection:
+            old = _named(connection, wanted.name, wanted.product_type)
+            if old is not None:
+                return self._write(connection, old, wanted.name, wanted.parameters)
+            now = self._clock()
+            new = Configuration(
+                id=f"cfg-{uuid.uuid4()}",
+                name=wanted.name,
+                product_type=wanted.product_type,
+                parameters=wanted.parameters,
+                version=now,
+                updated=now,
+                created=now,
+            )
+            connection.execute(
+                "INSERT INTO configurations (id, name, product_type, parameters, version_us, created_us)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (new.id, new.name, new.product_type, json.dumps(new.parameters), now, now),
+            )
+            return new
+
+    def update(self, configuration_id: str, wanted: UpdateConfiguration) -> Configuration | None:
+        """Change a configuration; None when there is none.
+
+        Raises:
+            Refused: 409, when it is a file or a preset, its new name is taken, or its type would change.
+        """
+        old = self._changeable(configuration_id)
+        if old is None or (wanted.name is None and wanted.parameters is None):
+            return old
+        name = old.name if wanted.name is None else wanted.name
+        parameters = wanted.parameters
+        if parameters is not None and parameters["product_type"] != old.product_type:
+            raise Refused(
+                409,
+                f"Configuration {configuration_id!a} is for {old.product_type}"
+                f" and stays so: save one for {parameters['product_type']} instead",
+            )
+        if name != old.name:
+            self._refuse_fixed(name, old.product_type)
+        with self._database.transaction() as connection:
+            old = self._row(configuration_id)
+            if old is None:
+                return None
+            other = _named(connection, name, old.product_type)
+            if other is not None and other.id != old.id:
+                raise Refused(
+                    409, f"Configuration {other.id!a} for {old.product_type} has the name {name!a} already"
+                )
+            return self._write(connection, old, name, old.parameters if parameters is None else parameters)
+
+    def delete(self, configuration_id: str) -> Configuration | None:
+        """Delete a configuration; None when there is none. A batch that was created with it goes on.
+
+        Raises:
+            Refused: 409, when it is a file or a preset.
+        """
+        if self._changeable(configuration_id) is None:
+            return None
+        with self._database.transaction() as connection:
+            old = self._row(configuration_id)
+            connection.execute("DELETE FROM configurations WHERE id = ?", (configuration_id,))
+        return old
+
+    def _write(
+        self, connection: sqlite3.Connection, old: Configuration, name: str, parameters: Mapping[str, object]
+    ) -> Configuration:
+        # A version differs from the one before, whatever the clock says.
+        version = max(self._clock(), old.version + 1)
+        connection.execute(
+            "UPDATE configurations SET name = ?, parameters = ?, version_us = ? WHERE id = ?",
+            (name, json.dumps(parameters), version, old.id),
+        )
+        row = connection.execute("SELECT * FROM configurations WHERE id = ?", (old.id,)).fetchone()
+        return _configuration(row)
+
+    def _row(self, configuration_id: str) -> Configuration | None:
+        connection = self._database.reader()
+        if connection is None:
+            return None
+        row = connection.execute("SELECT * FROM configurations WHERE id = ?", (configuration_id,)).fetchone()
+        return None if row is None else _configuration(row)
+
+    def _changeable(self, configuration_id: str) -> Configuration | None:
+        row = self._row(configuration_id)
+        if row is None:
+            fixed = preset(configuration_id) or self._files.get(configuration_id)
+            if fixed is not None:
+                self._refuse_fixed(fixed.name, fixed.product_type)
+        return row
+
+    def _refuse_fixed(self, name: str, product_type: str) -> None:
+        built_in = preset(f"cfg-{name}")
+        if built_in is not None and built_in.product_type == product_type:
+            raise Refused(409, f"Configuration {name!a} is built in and cannot be changed")
+        if any(item.product_type == product_type for item in self._files.saved(name)):
+            raise Refused(
+                409,
+                f"Configuration {name!a} for {product_type} is kept in the file {f'{name}.yaml'!a}:"
+                " change that file",
+            )
+
+
+def _page(
+    connection: sqlite3.Connection, filters: ConfigurationFilters, after: Mark | None, limit: int
+) -> list[Configuration]:
+    conditions: list[tuple[str, tuple[object, ...]]] = [("1", ())]
+    if filters.name is not None:
+        conditions.append(("name = ?", (filters.name,)))
+    if filters.types:
+        conditions.append((f"product_type IN ({', '.join('?' * len(filters.types))})", filters.types))
+    if after is not None:
+        conditions.append(("(name, id) > (?, ?)", after))
+    where = " AND ".join(condition for condition, _ in conditions)
+    rows = connection.execute(
+        f"SELECT * FROM configurations WHERE {where} ORDER BY name, id LIMIT ?",  # noqa: S608 - constants
+        (*(value for _, values in conditions for value in values), limit),
+    )
+    return [_configuration(row) for row in rows]
+
+
+def _named(connection: sqlite3.Connection, name: str, product_type: str) -> Configuration | None:
+    row = connection.execute(
+        "SELECT * FROM configurations WHERE name = ? AND product_type = ?", (name, product_type)
+    ).fetchone()
+    return None if row is None else _configuration(row)
+
+
+def _configuration(row: sqlite3.Row) -> Configuration:
     return Configuration(
-        id=f"cfg-{path.stem}",
-        name=path.stem,
-        product_type=kind,
-        parameters={"product_type": kind, **parameters},
-        version=modified - modified % 1_000_000 + digest,
-        updated=modified,
+        id=row["id"],
+        name=row["name"],
+        product_type=row["product_type"],
+        parameters=json.loads(row["parameters"]),
+        version=row["version_us"],
+        updated=row["version_us"],
+        created=row["created_us"],
     )
 
 
-def _load(content: bytes) -> dict[str, object]:
-    import yaml
-
-    if len(content) > _MAX_BYTES:
-        raise Unreadable(f"it is larger than {_MAX_BYTES} bytes")
-    try:
-        depth = 0
-        for event in yaml.parse(content, yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent):
-                raise Unreadable("it uses a YAML alias")
-            if depth > _MAX_DEPTH:
-                raise Unreadable(f"it nests deeper than {_MAX_DEPTH} levels")
-        document: object = yaml.safe_load(content)
-        # Whatever YAML can hold and JSON cannot (a date, a set, infinity) could not be sent either.
-        json.dumps(document, allow_nan=False)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise Unreadable(f"{place}{getattr(error, 'problem', None) or 'it is no YAML'}") from error
-    # PyYAML lets errors of Python's own conversions through: 2026-13-45, a number of 5,000 digits.
-    except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise Unreadable(f"it holds a value that cannot be used: {error}") from error
-    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
-        raise Unreadable("it should be a mapping with name, type and fields or parameters")
-    return document
-
-
-def _check(stem: str, document: dict[str, object]) -> tuple[str, dict[str, object]]:
-    """Give the type and the parameters of a configuration file."""
-    if not _NAME.fullmatch(stem) or f"cfg-{stem}" in _PRESETS:
-        raise Unreadable("its file name cannot be the name of a saved configuration")
-    name = document.get("name", stem)
-    if name != stem:
-        raise Unreadable(f"its name is {name!a} but the file's name says {stem!a}")
-    kind = document.get("type")
-    if not isinstance(kind, str) or kind not in JOB_TYPES:
-        raise Unreadable(f"its type should be one of {', '.join(JOB_TYPES)}, not {kind!a}")
-    content = "fields" if kind == "extract_v2" else "parameters"
-    if unknown := sorted(document.keys() - {"name", "type", content}):
-        raise Unreadable(f"a configuration of type {kind} has no {unknown[0]!a}")
-    if kind == "extract_v2":
-        fields = document.get("fields")
-        read_fields(fields)
-        return kind, {"fields": fields}
-    parameters = document.get("parameters", {})
-    if not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters):
-        raise Unreadable("its parameters should be a mapping")
-    if "product_type" in parameters:
-        raise Unreadable("its parameters cannot have a product_type")
-    return kind, parameters
+def _mark(configuration: Configuration) -> Mark:
+    return configuration.name, configuration.id

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from reconciler.emulator.moments import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.emulator.llamacloud.batches import Batch, Job, Result
-    from reconciler.emulator.llamacloud.configurations import Configuration
+    from reconciler.emulator.llamacloud.configuration_files import Configuration
     from reconciler.emulator.llamacloud.folders import Directory, DirectoryFile
+    from reconciler.emulator.moments import Micros
 
 Reply: TypeAlias = dict[str, object]
 
@@ -47,26 +48,29 @@ def directory(value: Directory, project_id: str) -> Reply:
         "id": value.id,
         "name": value.shown,
         "project_id": project_id,
-        "type": "user",
-        "description": None,
-        "expires_at": None,
-        "deleted_at": None,
+        "type": value.type,
+        "description": value.description,
+        "expires_at": _moment(value.expires),
+        "deleted_at": _moment(value.deleted),
+        "system_metadata": _object(value.system_metadata),
+        "connector_subscription_id": value.connector_subscription_id,
         "created_at": rfc3339(value.created),
         "updated_at": rfc3339(value.updated),
     }
 
 
 def directory_file(value: DirectoryFile, project_id: str) -> Reply:
-    """Give a directory file; a file that nobody uploaded has no ids but its own."""
+    """Give a directory file. Nothing here is ever to be downloaded."""
     return {
         "id": value.id,
         "directory_id": value.directory_id,
         "project_id": project_id,
         "display_name": value.shown,
-        "unique_id": None,
-        "file_id": None,
-        "metadata": None,
-        "deleted_at": None,
+        "unique_id": value.unique_id,
+        "file_id": value.file_id,
+        "metadata": _object(value.metadata),
+        "download_url": None,
+        "deleted_at": _moment(value.deleted),
         "created_at": rfc3339(value.created),
         "updated_at": rfc3339(value.updated),
     }
@@ -80,7 +84,7 @@ def configuration(value: Configuration) -> Reply:
         "product_type": value.product_type,
         "parameters": dict(value.parameters),
         "version": rfc3339(value.version),
-        "created_at": None,
+        "created_at": _moment(value.created),
         "updated_at": rfc3339(value.updated),
     }
 
@@ -129,3 +133,11 @@ def project(project_id: str) -> Reply:
 def page(items: Sequence[Reply], next_page_token: str | None) -> Reply:
     """Give one page of a list. `total_size` is for display, and nothing asks for it."""
     return {"items": list(items), "next_page_token": next_page_token, "total_size": None}
+
+
+def _moment(value: Micros | None) -> str | None:
+    return None if value is None else rfc3339(value)
+
+
+def _object(value: Mapping[str, object] | None) -> Reply | None:
+    return None if value is None else dict(value)

@@ -44,6 +44,8 @@ def parse(path: Path) -> str:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise Unreadable(f"the file cannot be read: {error.strerror}") from error
+    if not content:
+        raise Unreadable("the file is empty")
     if len(content) > MAX_BYTES:
         raise Unreadable(f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB")
     match suffix:
@@ -65,8 +67,6 @@ def html_to_text(source: str) -> str:
 
 
 def _pdf(content: bytes) -> str:
-    if not content:
-        raise Unreadable("the file is empty")
     # A few bytes may stand before a PDF. Anything else goes no further: liteparse looks at what it is
     # given, and would hand an office document or a picture to whatever converter it finds installed.
     start = content.find(b"%PDF-", 0, _PDF_WITHIN)

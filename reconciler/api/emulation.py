@@ -1,0 +1,208 @@
+"""Serving the stand-in: from what a command line says to a running server, and its errors in our words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.model.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.emulator.host import Host
+
+PORT = 8642
+API_KEY = "llx-emulator"
+TALONIC_KEY = "tlnc_emulator"
+
+_MICROS = 1_000_000
+# Talonic's own.
+_TALONIC_MINIMUM = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmulatorSettings:
+    """What the stand-in is told. Durations are seconds of the service's own time, shares are from 0 to 1.
+
+    Attributes:
+        host: the address to listen at.
+        port: the port; 0 for any.
+        root: the folder whose folders are source directories, if there is one.
+        configurations: the folder of saved configurations, if there is one.
+        database: the SQLite file.
+        faults: the file that says what is to go wrong, if there is one.
+        speed: of the service's clock; None for 1, or for what the database has.
+        clock_offset: how far ahead a new database's clock starts.
+        read: whether documents are really read.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    root: Path | None = None
+    configurations: Path | None = None
+    database: Path = Path(".reconciler/emulator.db")
+    project_id: str = "prj-emulator"
+    api_key: str = API_KEY
+    talonic_key: str = TALONIC_KEY
+    faults: Path | None = None
+    speed: float | None = None
+    clock_offset: float | None = None
+    pending: float = 5.0
+    per_file: float = 2.0
+    job_lag: float = 0.0
+    cancel_lag: float = 2.0
+    max_running: int | None = None
+    fail_files: float = 0.0
+    fail_batches: float = 0.0
+    cancel_batches: float = 0.0
+    seed: int = 0
+    read: bool = True
+    talonic_threshold: int = 100
+    talonic_timer: float = 900.0
+    talonic_minimum: int | None = None
+    talonic_turnaround: float = 3600.0
+
+
+def serve_emulator(settings: EmulatorSettings, *, say: Callable[[str], None]) -> int:
+    """Serve the stand-in until a signal ends it; with that signal's number.
+
+    Args:
+        settings: what it is told.
+        say: told the lines that a person needs, the first of them ``Listening on URL``.
+
+    Raises:
+        SettingsError: it cannot be served so.
+    """
+    import asyncio
+
+    for option, folder in (("--root", settings.root), ("--configurations", settings.configurations)):
+        _check_folder(option, folder)
+    try:
+        import liteparse  # noqa: F401 - so that it is missed now and not in the middle of a batch
+
+        from reconciler.emulator.errors import ClockSetError, EmulatorError
+        from reconciler.emulator.faults.errors import CannotListenError, FaultFileError
+    except ImportError as error:
+        raise _not_installed(error) from error
+
+    def ready(url: str) -> None:
+        for line in _welcome(settings, url):
+            say(line)
+
+    try:
+        host = _host(settings)
+        try:
+            ended = asyncio.run(host.serve(settings.host, settings.port, ready))
+        finally:
+            host.close()
+    except CannotListenError as error:
+        raise SettingsError(
+            f"cannot listen on {settings.host}, port {settings.port}", why=error.reason
+        ) from error
+    except FaultFileError as error:
+        raise SettingsError(
+            f"the fault file {settings.faults} is not valid",
+            why="\n".join(str(problem) for problem in error.problems),
+            next="reconciler schema faults prints what may stand in it",
+        ) from error
+    except ClockSetError as error:
+        raise SettingsError(
+            str(error),
+            where=str(settings.database),
+            next="Leave --clock-offset out, or name another database",
+        ) from error
+    except EmulatorError as error:
+        raise SettingsError(str(error)) from error
+    # Nothing but a signal ends it in good order.
+    assert ended is not None
+    return ended
+
+
+def _check_folder(option: str, folder: Path | None) -> None:
+    if folder is None:
+        return
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        raise SettingsError(
+            f"the folder of {option} cannot be read",
+            where=str(folder),
+            why=error.strerror or type(error).__name__,
+        ) from error
+
+
+def _not_installed(error: ImportError) -> SettingsError:
+    return SettingsError(
+        "the emulator is not installed",
+        why=str(error),
+        next="Install it: pip install 'batch-reconciler[local]'",
+    )
+
+
+def _host(settings: EmulatorSettings) -> Host:
+    from reconciler.emulator.faults.document import NO_FAULTS, load_faults
+    from reconciler.emulator.host import Host
+    from reconciler.emulator.life.pace import Pace
+    from reconciler.emulator.talonic.pace import Pace as TalonicPace
+
+    threshold = settings.talonic_threshold
+    minimum = (
+        min(_TALONIC_MINIMUM, threshold) if settings.talonic_minimum is None else settings.talonic_minimum
+    )
+    if minimum > threshold:
+        raise SettingsError(
+            f"--talonic-minimum {minimum} is above --talonic-threshold {threshold}:"
+            " no batch would ever be submitted"
+        )
+    if settings.fail_batches + settings.cancel_batches > 1:
+        raise SettingsError("--fail-batches and --cancel-batches come to more than all batches")
+    return Host(
+        root=settings.root,
+        database=settings.database,
+        configurations=settings.configurations,
+        project_id=settings.project_id,
+        api_key=settings.api_key,
+        talonic_key=settings.talonic_key,
+        pace=Pace(
+            pending=_micros(settings.pending),
+            per_file=_micros(settings.per_file),
+            job_lag=_micros(settings.job_lag),
+            cancel_lag=_micros(settings.cancel_lag),
+            max_running=settings.max_running,
+            failing_files=settings.fail_files,
+            failing_batches=settings.fail_batches,
+            cancelled_batches=settings.cancel_batches,
+            seed=settings.seed,
+            read=settings.read,
+        ),
+        talonic_pace=TalonicPace(
+            threshold=threshold,
+            timer=_micros(settings.talonic_timer),
+            minimum=minimum,
+            turnaround=_micros(settings.talonic_turnaround),
+            failing_items=settings.fail_files,
+            failing_batches=settings.fail_batches,
+            seed=settings.seed,
+        ),
+        speed=settings.speed,
+        offset=None if settings.clock_offset is None else _micros(settings.clock_offset),
+        faults=NO_FAULTS if settings.faults is None else load_faults(settings.faults),
+    )
+
+
+def _micros(seconds: float) -> int:
+    return round(seconds * _MICROS)
+
+
+def _welcome(settings: EmulatorSettings, url: str) -> list[str]:
+    from reconciler.emulator.talonic.documents import SOURCE_ID
+
+    return [
+        f"Listening on {url}",
+        f"  LlamaCloud: LLAMA_CLOUD_BASE_URL={url} LLAMA_CLOUD_API_KEY={settings.api_key}",
+        f"  Talonic:    TALONIC_BASE_URL={url} TALONIC_API_KEY={settings.talonic_key} (source {SOURCE_ID})",
+        f"  The contract: {url}/openapi.json; clock, faults, requests, duplicates: {url}/__admin/…",
+        "Ctrl-C ends it.",
+    ]

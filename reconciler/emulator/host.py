@@ -1,0 +1,163 @@
+"""Both services, their faults and their administration behind one port: the stand-in as it is served.
+
+    socket ──► server ──► injector (faults, journal) ──► doors ──► LlamaCloud's, Talonic's, or no service's
+
+Beside it a thread moves batches on. Everything is kept in one database, so that several hosts on one file
+show the same things; faults and the journal of requests are each host's own.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from reconciler.emulator import admin
+from reconciler.emulator.clock import KeptClock
+from reconciler.emulator.database import Database
+from reconciler.emulator.doors import Doors
+from reconciler.emulator.faults.active import ActiveFaults
+from reconciler.emulator.faults.admin import FaultAdmin
+from reconciler.emulator.faults.connections import Connections
+from reconciler.emulator.faults.document import NO_FAULTS, FaultFile
+from reconciler.emulator.faults.injector import Injector
+from reconciler.emulator.faults.journal import Journal
+from reconciler.emulator.faults.nullable import nullable_in
+from reconciler.emulator.schemas import schema
+from reconciler.emulator.server import Server
+from reconciler.emulator.service import Service
+from reconciler.emulator.talonic import app as talonic_app
+from reconciler.emulator.talonic.batches import Batches as TalonicBatches
+from reconciler.emulator.talonic.documents import Documents
+from reconciler.emulator.talonic.routes import TalonicRoutes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.applications import Starlette
+
+    from reconciler.emulator.life.pace import Pace
+    from reconciler.emulator.moments import Micros
+    from reconciler.emulator.talonic.pace import Pace as TalonicPace
+
+
+class Host:
+    """The stand-in of both services.
+
+    Args:
+        root: The folder whose sub-folders are source directories, if there is one.
+        database: The SQLite file; it and its folder are made.
+        configurations: The folder of saved configurations, if there is one.
+        project_id: The one project that everything belongs to.
+        api_key: The key of LlamaCloud's API.
+        talonic_key: The key of Talonic's API.
+        pace: How LlamaCloud's batches fare.
+        talonic_pace: How Talonic's do.
+        speed: Of the clock; None for 1, or for what the database has.
+        offset: How far ahead of the machine's clock that of a new database starts.
+        faults: What is to go wrong from the start.
+
+    Raises:
+        ClockSetError: if an offset is given, and the database's clock runs already.
+        DatabaseTooNewError: if a later version wrote the database.
+        DatabaseUnusableError: if the database cannot be made or used.
+
+    Attributes:
+        app: The ASGI application, faults included.
+        connections: What a server of it has to be given.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path | None,
+        database: Path,
+        configurations: Path | None,
+        project_id: str,
+        api_key: str,
+        talonic_key: str,
+        pace: Pace,
+        talonic_pace: TalonicPace,
+        speed: float | None = None,
+        offset: Micros | None = None,
+        faults: FaultFile = NO_FAULTS,
+    ) -> None:
+        self._database = Database(database)
+        clock = KeptClock(self._database)
+        clock.start(speed=speed, offset=offset)
+        talonic = TalonicBatches(self._database, clock, talonic_pace)
+        self._service = Service(
+            root,
+            database,
+            configurations=configurations,
+            project_id=project_id,
+            api_key=api_key,
+            clock=clock,
+            pace=pace,
+            others=[talonic.advance],
+        )
+        documents = Documents(self._database, clock, talonic_pace)
+        routes = TalonicRoutes(batches=talonic, documents=documents, wake=self._service.wake).table()
+        active, journal = ActiveFaults(faults), Journal(clock)
+        self._doors = Doors(
+            behind={
+                "/api/": self._service.app,
+                "/v1/": talonic_app.make_app(routes, api_key=talonic_key, clock=clock),
+            },
+            otherwise=admin.make_app(
+                [
+                    *admin.AdminRoutes(self._database, clock, self._service.wake).table(),
+                    *FaultAdmin(active, journal, clock).routes(),
+                ]
+            ),
+        )
+        self.connections = Connections()
+        self.app = Injector(
+            self._doors,
+            active=active,
+            journal=journal,
+            clock=clock,
+            lines=self.connections,
+            nullable=nullable_in(schema("openapi")),
+        )
+
+    @property
+    def services(self) -> list[Starlette]:
+        """The applications of the two services."""
+        return list(self._doors.behind.values())
+
+    async def serve(self, host: str, port: int, ready: Callable[[str], None]) -> int | None:
+        """Serve, and move batches on, until a signal ends it; with its number.
+
+        Raises:
+            CannotListenError: if the address or the port cannot be listened on.
+            EmulatorError: if the database can no longer be used.
+        """
+        server = Server(self.app, host=host, port=port, connections=self.connections)
+        stop = threading.Event()
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self._service.work(stop=stop)
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that serves
+                failures.append(error)
+                server.stop()
+            finally:
+                self._database.release()
+
+        worker = threading.Thread(target=work, name="worker")
+        worker.start()
+        try:
+            return await server.serve(ready)
+        finally:
+            stop.set()
+            self._service.wake.set()
+            worker.join()
+            if failures:
+                raise failures[0]
+
+    def close(self) -> None:
+        """Close the database. Call it when `serve` has returned."""
+        self._service.close()
+        self._database.close()

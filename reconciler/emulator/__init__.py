@@ -1,14 +1,12 @@
-"""The stand-in service: the documented contract of LlamaCloud, served in process from a folder.
+"""The stand-in of the services: LlamaCloud's contract and Talonic's, in process or behind a port.
 
-Each folder under a root is a source directory, a batch is a row in SQLite, and `parse_v2` and
-`extract_v2` really read the documents. The rooms, as a request walks them: `app` (routes) →
-`validation` → `paging` → `folders`, `configurations`, `batches` → `database`; and beside them the
-`worker`, which has a `reader_process` turn each file into text (`parsing`) or a record (`extraction`).
+`service` is LlamaCloud's side alone, which the embedded provider calls in process; `host` is both of them,
+with faults and a clock that can be moved, as `server` serves it. The rooms, as a request walks them:
+`server` → `faults` → `doors` → `llamacloud` or `talonic` → `database`; and beside them `life`, which moves
+batches on and has `reading` make text or records of documents.
 
 Nothing here imports any other part of `reconciler`, and nothing of the client side is imported
 here: a misunderstanding of the contract in one of the two then shows as a failure, not as agreement.
-
-Not here: HTTP sockets, faults on purpose, other services' contracts.
 """
 
 from __future__ import annotations

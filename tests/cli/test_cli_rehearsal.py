@@ -1,0 +1,52 @@
+"""README.md's rehearsal: its commands, typed in two terminals, with the port that is free here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+from emulator_process import emulator
+from session import Session, copy_example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_README = Path(__file__).parents[2] / "README.md"
+_PORT = "8642"
+
+
+def commands() -> Iterator[str]:
+    """The commands of the section, but for those that change the folder."""
+    section = _README.read_text().split("\n## Rehearse\n")[1].split("\n## ")[0]
+    for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL):
+        yield from (line for line in block.splitlines() if not line.startswith("cd "))
+
+
+def test_an_apply_survives_the_faults_of_the_rehearsal(tmp_path: Path) -> None:
+    folder = tmp_path / "rehearsal"
+    copy_example("rehearsal", folder)
+    serve, apply, ask = commands()
+    program, command, *options = shlex.split(serve)
+    assert (program, command) == ("reconciler", "emulator")
+    with emulator(folder, *options, "--speed", "1") as there:
+        port = there.url.rpartition(":")[2]
+        project = folder / "reconciler.yaml"
+        project.write_text(project.read_text().replace(_PORT, port))
+        session = Session(folder)
+        printed = session.run(apply)
+        ends = [line for line in printed if "  created" in line]
+        assert len(ends) == 12
+        assert any("found after its reply was lost" in line for line in ends)
+        closing = re.fullmatch(r"Apply: (\d+) created, (\d+) found\.", printed[-1])
+        assert closing is not None, printed
+        assert int(closing[1]) + int(closing[2]) == 12
+        # Asked without curl, which a machine with only Python and git need not have.
+        address = ask.removeprefix("curl -s ").replace(_PORT, port)
+        assert httpx.get(address).json() == {"count": 0, "duplicates": []}
+        assert len(there.batches()) == 12
+        # How many still run hangs on how long the apply took.
+        [line] = session.run("REHEARSAL_API_KEY=llx-emulator reconciler plan --detailed-exitcode")
+        assert line.startswith("No changes. 12 batches as desired")

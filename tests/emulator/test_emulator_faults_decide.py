@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.emulator.faults.active import ActiveFaults, Every, Nth, Share, draw, fires, glob_matches
+from reconciler.emulator.chance import draw
+from reconciler.emulator.faults.active import ActiveFaults, Every, Nth, Share, fires, glob_matches
 from reconciler.emulator.faults.document import NO_FAULTS, faults_of
 
 JSON: TypeAlias = Any
@@ -41,7 +42,7 @@ def struck(faults: ActiveFaults, requests: list[tuple[str, str]]) -> list[tuple[
 
 
 def test_a_draw_is_the_same_for_ever() -> None:
-    assert [round(draw(7, 0, number), 6) for number in (1, 2, 3)] == [0.439411, 0.148851, 0.399837]
+    assert [round(draw(7, 0, number), 6) for number in (1, 2, 3)] == [0.190627, 0.173766, 0.355211]
     assert draw(7, 0, 1) != draw(8, 0, 1) != draw(7, 1, 1) != draw(7, 0, 1, "other")
 
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.emulator import Service
+from reconciler.emulator.chance import draw
 from reconciler.emulator.clock import KeptClock
 from reconciler.emulator.database import Database
 from reconciler.emulator.errors import ClockSetError
-from reconciler.emulator.life.pace import BATCH_FAILED, FILE_FAILED, Fate, Pace, draw_of
+from reconciler.emulator.life.pace import BATCH_FAILED, FILE_FAILED, Fate, Pace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,9 +193,9 @@ def test_a_failed_batch_keeps_its_reason_to_itself(tmp_path: Path) -> None:
 
 @given(seed=st.integers(), what=st.lists(st.text() | st.integers(), max_size=4))
 def test_a_draw_is_a_share_and_depends_on_nothing_else(seed: int, what: list[JSON]) -> None:
-    drawn = draw_of(seed, *what)
+    drawn = draw(seed, *what)
     assert 0 <= drawn < 1
-    assert drawn == draw_of(seed, *what)
+    assert drawn == draw(seed, *what)
 
 
 class Machine:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.emulator.talonic.pace import Fate, Pace, draw_of
+from reconciler.emulator.chance import draw
+from reconciler.emulator.talonic.pace import Fate, Pace
 
 # As decoded, or whatever else a test hands through: what it should be is what the test compares.
 JSON: TypeAlias = Any
@@ -44,7 +45,7 @@ def test_fates_hang_on_seed_and_content_and_are_the_same_in_every_run() -> None:
         Fate.SUCCEED,
         Fate.EXPIRE,
     ]
-    assert [round(draw_of(7, "item", digest), 6) for digest in DIGESTS[:3]] == [0.21211, 0.599165, 0.93502]
+    assert [round(draw(7, "item", digest), 6) for digest in DIGESTS[:3]] == [0.21211, 0.599165, 0.93502]
 
 
 def test_a_share_of_the_items_and_batches_fares_badly() -> None:

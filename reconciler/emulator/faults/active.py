@@ -1,16 +1,17 @@
 """The faults in force, and whether one strikes a request.
 
-`draw` and `fires` are pure. The state here is one pair of counts for each entry: how many requests it
+`fires` is pure. The state here is one pair of counts for each entry: how many requests it
 has matched, and how many of them it struck.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from reconciler.emulator.chance import draw
 
 if TYPE_CHECKING:
     from reconciler.emulator.faults.document import FaultFile
@@ -138,23 +139,13 @@ def fires(trigger: Trigger, seed: int, index: int, number: int) -> bool:
     """Decide for the request with this number, counted from 1, of the entry with this index."""
     match trigger:
         case Share():
-            return draw(seed, index, number) < trigger.probability
+            return draw(seed, index, number, "fires") < trigger.probability
         case Nth():
             return number in trigger.numbers
         case Every():
             return number % trigger.step == 0
         case _:
             assert_never(trigger)
-
-
-def draw(seed: int, index: int, number: int, purpose: str = "fires") -> float:
-    """Give a number from 0 up to 1 that looks random, and is always the same for the same arguments.
-
-    A hash instead of a random generator: the n-th value needs none of those before it, and does not
-    change with a version of Python.
-    """
-    digest = hashlib.blake2b(f"{seed}/{index}/{number}/{purpose}".encode(), digest_size=8).digest()
-    return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 
 def glob_matches(pattern: str, path: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 from urllib.parse import parse_qsl, urlencode
 
-from reconciler.emulator.faults.active import draw
+from reconciler.emulator.chance import draw
 from reconciler.emulator.faults.answers import NO_JSON
 from reconciler.emulator.faults.kinds import EmptyPage, Inserted, Lag, Listed, Reordered, RepeatedToken
 from reconciler.emulator.moments import parse_rfc3339

@@ -6,10 +6,11 @@ and attempt end the same way in every run with the same seed, in whatever order 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
+
+from reconciler.emulator.chance import draw
 
 if TYPE_CHECKING:
     from reconciler.emulator.moments import Micros
@@ -57,19 +58,13 @@ class Pace:
 
     def fate(self, directory_id: str, job_type: str, configuration_id: str, attempt: int) -> Fate:
         """Say how the batch of a key ends that is its `attempt`-th, counted from 0."""
-        draw = draw_of(self.seed, "batch", directory_id, job_type, configuration_id, attempt)
-        if draw < self.failing_batches:
+        drawn = draw(self.seed, "batch", directory_id, job_type, configuration_id, attempt)
+        if drawn < self.failing_batches:
             return Fate.FAIL
-        if draw < self.failing_batches + self.cancelled_batches:
+        if drawn < self.failing_batches + self.cancelled_batches:
             return Fate.CANCEL
         return Fate.COMPLETE
 
     def fails(self, directory_id: str, name: str, attempt: int) -> bool:
         """Say whether the job of a file fails."""
-        return draw_of(self.seed, "file", directory_id, name, attempt) < self.failing_files
-
-
-def draw_of(seed: int, *what: object) -> float:
-    """Draw a number in [0, 1) that depends on the seed and on what it is drawn for, and on nothing else."""
-    text = repr((seed, *what)).encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.sha256(text).digest()[:7], "big") / 2**56
+        return draw(self.seed, "file", directory_id, name, attempt) < self.failing_files

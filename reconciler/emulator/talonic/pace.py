@@ -6,10 +6,11 @@ and neither on when or in which order they came: the same contents fare alike in
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
+
+from reconciler.emulator.chance import draw
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,14 +76,14 @@ class Pace:
         """Say how the item of a content ends, if its batch does not fail as a whole."""
         if self.turnaround > self.window:
             return Fate.EXPIRE
-        draw = draw_of(self.seed, "item", digest)
-        if draw < self.failing_items:
+        drawn = draw(self.seed, "item", digest)
+        if drawn < self.failing_items:
             return Fate.FAIL
-        return Fate.EXPIRE if draw < self.failing_items + self.expiring_items else Fate.SUCCEED
+        return Fate.EXPIRE if drawn < self.failing_items + self.expiring_items else Fate.SUCCEED
 
     def fails(self, digests: Collection[str]) -> bool:
         """Say whether the provider fails a batch of these contents as a whole."""
-        return draw_of(self.seed, "batch", *sorted(digests)) < self.failing_batches
+        return draw(self.seed, "batch", *sorted(digests)) < self.failing_batches
 
     def work_time(self, digests: Collection[str]) -> Micros:
         """Give how long the provider keeps a batch of these contents."""
@@ -95,9 +96,3 @@ class Pace:
             return ready
         polls = max(1, -((submitted - ready) // self.poll))
         return submitted + polls * self.poll
-
-
-def draw_of(seed: int, *what: str) -> float:
-    """Draw a number in [0, 1) that depends on the seed and on what it is drawn for, and on nothing else."""
-    digest = hashlib.sha256(repr((seed, *what)).encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:7], "big") / 2**56

@@ -89,18 +89,20 @@ def fill(database: Path, size: int) -> None:
     connection.close()
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[str], int]:
+def start(folder: Path, core: int) -> tuple[subprocess.Popen[str], int]:
     """Start the server on one core; give its process and its port."""
     # What runs afterwards is for another measurement: here, nothing moves while pages are read.
     command = [
         *(sys.executable, "-m", "reconciler", "emulator", "--port", "0", "--root", "documents"),
         *("--db", "emulator.db", "--speed", "0", "--no-read"),
     ]
+    mine = os.sched_getaffinity(0)
+    # A process is born where its parent may run, and so are all of its threads.
+    os.sched_setaffinity(0, {core})
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    os.sched_setaffinity(0, mine)
     assert process.stdout is not None
-    line = process.stdout.readline()
-    os.sched_setaffinity(process.pid, {0})
-    return process, int(line.rpartition(":")[2])
+    return process, int(process.stdout.readline().rpartition(":")[2])
 
 
 async def measure_pages(port: int, size: int, pages: int) -> tuple[float, float, float]:
@@ -141,7 +143,7 @@ async def measure_creates(port: int, creates: int) -> float:
     return creates / (time.perf_counter() - begun)
 
 
-def run(size: int, creates: int, pages: int) -> Figures:
+def run(size: int, creates: int, pages: int, core: int) -> Figures:
     """Measure at one size."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -149,7 +151,7 @@ def run(size: int, creates: int, pages: int) -> Figures:
             (folder / "documents" / f"{number:03}").mkdir(parents=True)
             for index in range(3):
                 (folder / "documents" / f"{number:03}" / f"{index}.txt").write_text("x")
-        process, port = start(folder)
+        process, port = start(folder, core)
         try:
             fill(folder / "emulator.db", size)
             page, look, floor = asyncio.run(measure_pages(port, size, pages))
@@ -172,7 +174,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     measured = {}
     for size in arguments.sizes:
-        found = measured[size] = run(size, arguments.creates, arguments.pages)
+        found = measured[size] = run(size, arguments.creates, arguments.pages, cores[0])
         print(
             f"| {size:,} | {found.page:.2f} | {found.page / found.floor:.1f} | {found.look:.2f} |"
             f" {found.look / found.floor:.1f} | {found.creates:,.0f} |"

@@ -258,3 +258,27 @@ def test_wrong_usage_is_told(tmp_path: Path, options: tuple[str, ...], message: 
     code, said = refused(tmp_path, *options)
     assert code == 64
     assert message in said
+
+
+def test_with_a_log_each_request_is_a_line_and_no_key_is_in_it(tmp_path: Path) -> None:
+    documents(tmp_path, "a")
+    (tmp_path / "faults.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: Faults\nfaults:\n"
+        "  - {fault: closed, nth: 2, on: {method: POST}}\n"
+        "  - {fault: status, status: 503, when: before, nth: 3, on: {method: POST}}\n"
+    )
+    options = ("--root", "documents", "--faults", "faults.yaml", "--log-level", "info")
+    with emulator(tmp_path, *options) as there:
+        there.client.get("/api/v2/batches", params={"status": "\x1b[2J"})
+        there.create("dir-a")
+        with pytest.raises(httpx.RemoteProtocolError):
+            there.create("dir-a")
+        there.create("dir-a")
+        errors = there.end()[1]
+    assert [line.partition("reconciler.emulator: ")[2] for line in errors.splitlines()] == [
+        "GET /api/v2/batches?status=%1B%5B2J: 422",
+        "POST /api/v2/batches: 200",
+        "POST /api/v2/batches: no reply, fault closed after",
+        "POST /api/v2/batches: 503, fault status before, not carried out",
+    ]
+    assert "llx-" not in errors

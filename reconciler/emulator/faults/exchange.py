@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from reconciler.emulator.faults.answers import Catcher
 from reconciler.emulator.faults.journal import MAX_BODY
+from reconciler.emulator.faults.kinds import kind_name
 from reconciler.emulator.faults.lists import asked, page_of
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from reconciler.emulator.faults.answers import Answer
     from reconciler.emulator.faults.journal import Journal
     from reconciler.emulator.faults.lists import Pages
+
+_LOG = logging.getLogger("reconciler.emulator")
 
 MAX_HELD: Final = 256 * 1024 * 1024
 
@@ -39,6 +44,21 @@ class Exchange:
     def record(self, **facts: Any) -> None:  # noqa: ANN401 - fields of Received
         """Enter facts about this request in the journal."""
         self._received = self._journal.update(self._received, **facts)
+
+    def log(self) -> None:
+        """Write one line about this request to the log, for whoever watches the service."""
+        if not _LOG.isEnabledFor(logging.INFO):
+            return
+        entry = self._received.fault
+        struck = () if entry is None else (kind_name(entry.fault), *((entry.when,) if entry.when else ()))
+        query = f"?{urlencode(self._received.query)}" if self._received.query else ""
+        _LOG.info(
+            "%s %s%s: %s%s%s",
+            *(self._received.method, self._received.path, query),
+            "no reply" if self._received.status is None else self._received.status,
+            f", fault {' '.join(struck)}" if struck else "",
+            "" if self._received.effect else ", not carried out",
+        )
 
     async def receive(self) -> Message:
         """Hand on a message of the server, and keep what the journal shows of it."""

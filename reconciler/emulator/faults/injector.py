@@ -93,11 +93,14 @@ class Injector:
             return
         exchange = Exchange(self._app, self._journal, scope, receive, send)
         struck = self._active.strike(scope["method"], path)
-        if struck is None:
-            await self._unstruck(exchange)
-            return
-        exchange.record(fault=struck.entry)
-        await self._struck(exchange, struck, line_of(scope, self._lines))
+        try:
+            if struck is None:
+                await self._unstruck(exchange)
+            else:
+                exchange.record(fault=struck.entry)
+                await self._struck(exchange, struck, line_of(scope, self._lines))
+        finally:
+            exchange.log()
 
     async def _unstruck(self, exchange: Exchange) -> None:
         repeats = self._pages.repeats(exchange.asked)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.model.errors import SettingsError
+from reconciler.model.errors import ManifestError, SettingsError
+from reconciler.model.source import Diagnostic, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +74,7 @@ def serve_emulator(settings: EmulatorSettings, *, say: Callable[[str], None]) ->
         say: told the lines that a person needs, the first of them ``Listening on URL``.
 
     Raises:
+        ManifestError: the fault file is not valid: every problem, with its place.
         SettingsError: it cannot be served so.
     """
     import asyncio
@@ -82,7 +84,7 @@ def serve_emulator(settings: EmulatorSettings, *, say: Callable[[str], None]) ->
     try:
         import liteparse  # noqa: F401 - so that it is missed now and not in the middle of a batch
 
-        from reconciler.emulator.errors import ClockSetError, EmulatorError
+        from reconciler.emulator.errors import ClockRangeError, ClockSetError, EmulatorError
         from reconciler.emulator.faults.errors import CannotListenError, FaultFileError
     except ImportError as error:
         raise _not_installed(error) from error
@@ -98,14 +100,14 @@ def serve_emulator(settings: EmulatorSettings, *, say: Callable[[str], None]) ->
         finally:
             host.close()
     except CannotListenError as error:
-        raise SettingsError(
-            f"cannot listen on {settings.host}, port {settings.port}", why=error.reason
-        ) from error
+        raise SettingsError(f"cannot listen on {error.host}, port {error.port}", why=error.reason) from error
     except FaultFileError as error:
+        raise ManifestError(
+            [Diagnostic(Source(error.source, each.line, each.column), str(each)) for each in error.problems]
+        ) from error
+    except ClockRangeError as error:
         raise SettingsError(
-            f"the fault file {settings.faults} is not valid",
-            why="\n".join(str(problem) for problem in error.problems),
-            next="reconciler schema faults prints what may stand in it",
+            str(error), where=str(settings.database), next="Give another --clock-offset"
         ) from error
     except ClockSetError as error:
         raise SettingsError(

@@ -263,7 +263,10 @@ class Services:
             case SavedWebhook(id=name):
                 return name
             case InlineWebhook():
-                written: dict[str, object] = {"webhook_url": hook.url, "webhook_events": list(hook.events)}
+                written: dict[str, object] = {"webhook_url": hook.url}
+                if hook.events:
+                    # An empty list would ask for nothing; left out, it asks for all.
+                    written["webhook_events"] = list(hook.events)
                 if hook.headers:
                     written["webhook_headers"] = {
                         name: self._secret(text) for name, text in hook.headers.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from reconciler.api.emulation import (
 from reconciler.cli.options import output_options, with_options
 
 _DURATION = re.compile(r"(-?)(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)", re.ASCII)
+_LONGEST = 36_500 * 86_400.0  # seconds: a hundred years
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -36,10 +38,33 @@ class _Duration(click.ParamType[float]):
         if match is None or (match[1] and not self.signed):
             self.fail(f"{value!r} is no duration such as 500ms, 30s, 10m, 2h or 1d", param, ctx)
         seconds = float(match[2]) * _UNITS[match[3]]
+        if seconds > _LONGEST:
+            self.fail(f"{value!r} is longer than 36500d", param, ctx)
         return -seconds if match[1] else seconds
 
 
-_SHARE = click.FloatRange(0, 1)
+class _Number(click.FloatRange):
+    """A number within bounds; "not a number" is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401 - click's signature
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
+
+class _Text(click.ParamType[str]):
+    """A text of some characters."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's signature
+        if not value or not str(value).isprintable() or not str(value).isascii() or " " in value:
+            self.fail("it should be letters, digits and marks, without spaces", param, ctx)
+        return str(value)
+
+
+_SHARE = _Number(0, 1)
 _FOLDER = click.Path(path_type=Path)
 
 _service_options = (
@@ -68,16 +93,30 @@ _service_options = (
         show_default=True,
         help="Where everything is kept; made if there is none.",
     ),
-    click.option("--project-id", default="prj-emulator", show_default=True, help="The one project there is."),
-    click.option("--api-key", default=API_KEY, show_default=True, help="The key of LlamaCloud's API."),
-    click.option("--talonic-key", default=TALONIC_KEY, show_default=True, help="The key of Talonic's API."),
+    click.option(
+        "--project-id",
+        type=_Text(),
+        default="prj-emulator",
+        show_default=True,
+        help="The one project there is.",
+    ),
+    click.option(
+        "--api-key", type=_Text(), default=API_KEY, show_default=True, help="The key of LlamaCloud's API."
+    ),
+    click.option(
+        "--talonic-key",
+        type=_Text(),
+        default=TALONIC_KEY,
+        show_default=True,
+        help="The key of Talonic's API.",
+    ),
     click.option("--faults", metavar="FILE", type=_FOLDER, help="What is to go wrong: a YAML file."),
 )
 
 _life_options = (
     click.option(
         "--speed",
-        type=click.FloatRange(0, 1_000_000),
+        type=_Number(0, 1_000_000),
         help="How fast the service's clock runs: 60 makes an hour a minute, 0 leaves it to /__admin/clock."
         "  [default: 1, or as the database has it]",
     ),

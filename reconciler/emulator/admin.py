@@ -6,17 +6,20 @@ unless told otherwise.
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sqlite3
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from reconciler.emulator.errors import EmulatorError, Fault, Invalid, Refused
+from reconciler.emulator.errors import ClockRangeError, EmulatorError, Fault, Invalid, Refused
 from reconciler.emulator.llamacloud import replies
-from reconciler.emulator.llamacloud.asking import read
+from reconciler.emulator.llamacloud.asking import query_of, read
 from reconciler.emulator.llamacloud.batches import read_batch
 from reconciler.emulator.moments import rfc3339
 from reconciler.emulator.schemas import schema
@@ -37,15 +40,17 @@ _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d":
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
 _FASTEST = 1_000_000
 
-# A batch whose key an earlier one has that neither failed nor was cancelled: what was paid for twice.
-_DUPLICATES = """
-SELECT later.*, earlier.id AS earlier_id FROM batches AS later JOIN batches AS earlier
-ON earlier.directory_id = later.directory_id AND earlier.created_us < later.created_us
-AND earlier.project_id = later.project_id AND earlier.job_type = later.job_type
-AND earlier.configuration_id = later.configuration_id
-WHERE earlier.status NOT IN ('FAILED', 'CANCELLED')
-ORDER BY later.created_us, earlier.created_us
+_MOST_DUPLICATES = 1_000
+
+# Documents that are being read hold no moment.
+_READING = "SELECT 1 FROM batches WHERE status = 'RUNNING' AND due_us IS NULL LIMIT 1"
+_NEXT_DUE = """
+SELECT min(due_us) FROM (SELECT min(due_us) AS due_us FROM batches WHERE due_us IS NOT NULL
+UNION ALL SELECT min(due_us) FROM talonic_batches WHERE due_us IS NOT NULL)
 """
+# How long a clock that was moved waits for what became due, and between two looks; in real seconds.
+_PATIENCE = 30.0
+_GLANCE = 0.01
 
 
 class AdminRoutes:
@@ -78,6 +83,7 @@ class AdminRoutes:
                     "/__admin/duplicates",
                     "/__admin/faults",
                     "/__admin/requests",
+                    "/__admin/webhooks",
                 ],
             }
         )
@@ -88,29 +94,55 @@ class AdminRoutes:
         return JSONResponse(schema("openapi"))
 
     async def clock(self, request: Request) -> Response:
-        """GET and POST /__admin/clock: `{"advance": "90s"}`, `{"speed": 60}` or both."""
+        """GET and POST /__admin/clock: `{"advance": "90s"}`, `{"speed": 60}` or both.
+
+        A clock that was moved answers when everything that became due has been done, so that whoever steps
+        it sees the same each time; or, with `settled` false, when that takes too long.
+        """
+        settled = True
         if request.method == "POST":
+            if "origin" in request.headers:
+                raise Refused(403, "A web page may not change this")
             speed, ahead = _clock_changes(await read(request))
-            if speed is not None:
-                self._clock.run_at(speed)
-            if ahead is not None:
-                self._clock.advance(ahead)
+            try:
+                if speed is not None:
+                    self._clock.run_at(speed)
+                if ahead is not None:
+                    self._clock.advance(ahead)
+            except ClockRangeError as error:
+                raise Refused(422, [Fault(loc=["body", "advance"], msg=str(error), type="range")]) from error
             self._wake.set()
-        return JSONResponse({"now": rfc3339(self._clock()), "speed": self._clock.speed})
+            settled = await self._settled(self._clock())
+        return JSONResponse({"now": rfc3339(self._clock()), "speed": self._clock.speed, "settled": settled})
+
+    async def _settled(self, now: Micros) -> bool:
+        """Wait until nothing is due that was due by now; say whether it came to that."""
+        for _ in range(int(_PATIENCE / _GLANCE)):
+            connection = self._database.reader()
+            assert connection is not None
+            (due,) = connection.execute(_NEXT_DUE).fetchone()
+            reading = connection.execute(_READING).fetchone()
+            if reading is None and (due is None or due > now):
+                return True
+            await asyncio.sleep(_GLANCE)
+        return False
 
     async def duplicates(self, request: Request) -> Response:
-        """GET /__admin/duplicates: batches whose key an earlier one has, with the ids of those."""
-        del request
+        """GET /__admin/duplicates: batches whose key an earlier one has, with the first of those."""
+        query = query_of(request)
+        limit = query.integer("limit", default=100, low=1, high=_MOST_DUPLICATES)
+        query.finish()
+        return JSONResponse(await run_in_threadpool(self._duplicates, limit))
+
+    def _duplicates(self, limit: int) -> replies.Reply:
         connection = self._database.reader()
         assert connection is not None
-        listed: dict[str, replies.Reply] = {}
-        for row in connection.execute(_DUPLICATES):
-            batch = replies.batch(read_batch(row), None)
-            entry = listed.setdefault(row["id"], {"batch": batch, "earlier": []})
-            earlier = entry["earlier"]
-            assert isinstance(earlier, list)
-            earlier.append(row["earlier_id"])
-        return JSONResponse({"count": len(listed), "duplicates": list(listed.values())})
+        listed = [
+            {"batch": replies.batch(read_batch(row), None), "earlier": row["earlier_id"]}
+            for row in connection.execute("SELECT * FROM duplicates ORDER BY created_us LIMIT ?", (limit,))
+        ]
+        (count,) = connection.execute("SELECT count(*) FROM duplicates").fetchone()
+        return {"count": count, "duplicates": listed}
 
 
 def make_app(routes: Sequence[Route]) -> Starlette:
@@ -128,7 +160,7 @@ def make_app(routes: Sequence[Route]) -> Starlette:
 
     app = Starlette(
         routes=list(routes),
-        exception_handlers={Refused: refused, HTTPException: refused, EmulatorError: refused},
+        exception_handlers=dict.fromkeys((Refused, HTTPException, EmulatorError, sqlite3.Error), refused),
     )
     app.router.redirect_slashes = False
     return app

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 FORMAT = len(STEPS)
 # Marks the file as this program's (SQLite's application_id): "brec".
 _APPLICATION = 0x62726563
-# How long a writer waits for its turn, in seconds. A turn takes about a millisecond.
-BUSY_TIMEOUT = 30.0
+# How long a writer waits for its turn, in seconds. A turn takes about a millisecond; one that takes longer
+# than this is another program's, and requests wait here in the thread that serves all of them.
+BUSY_TIMEOUT = 10.0
 
 
 class Database:

@@ -2,6 +2,7 @@
 
 Exception
 ├── EmulatorError                   raised to the owner of a `Service`
+│   ├── ClockRangeError             a clock was to be moved before 1970 or after the year 9000
 │   ├── ClockSetError               a running clock was to be set anew
 │   ├── DatabaseTooNewError         written by a later version: nothing was changed
 │   ├── DatabaseUnusableError       no database, another program's, damaged, locked or not permitted
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 
 class EmulatorError(Exception):
     """What the owner of a `Service` may have to handle."""
+
+
+class ClockRangeError(EmulatorError):
+    """The clock was to show a time that it cannot."""
+
+    def __init__(self) -> None:
+        super().__init__("the clock shows times from 1970 up to the year 9000")
 
 
 class ClockSetError(EmulatorError):
@@ -48,7 +56,7 @@ class DatabaseUnusableError(EmulatorError):
     """The database cannot be opened, read or written."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} cannot be used as the local service's database: {reason}")
+        super().__init__(f"{path} cannot be used as the stand-in's database: {reason}")
         self.path = path
         self.reason = reason
 

@@ -2,8 +2,9 @@
 
     socket ──► server ──► injector (faults, journal) ──► doors ──► LlamaCloud's, Talonic's, or no service's
 
-Beside it a thread moves batches on. Everything is kept in one database, so that several hosts on one file
-show the same things; faults and the journal of requests are each host's own.
+Beside it one thread moves batches on, and another one tells those who asked for it. Everything is kept in one
+database, so that several hosts on one file show the same things; faults and the journal of requests are each
+host's own.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from reconciler.emulator.talonic import app as talonic_app
 from reconciler.emulator.talonic.batches import Batches as TalonicBatches
 from reconciler.emulator.talonic.documents import Documents
 from reconciler.emulator.talonic.routes import TalonicRoutes
+from reconciler.emulator.webhooks.admin import WebhookAdmin
+from reconciler.emulator.webhooks.outbox import Outbox
+from reconciler.emulator.webhooks.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +89,8 @@ class Host:
         self._database = Database(database)
         clock = KeptClock(self._database)
         clock.start(speed=speed, offset=offset)
+        outbox = Outbox(self._database)
+        self._sender = Sender(outbox)
         talonic = TalonicBatches(self._database, clock, talonic_pace)
         self._service = Service(
             root,
@@ -94,7 +100,8 @@ class Host:
             api_key=api_key,
             clock=clock,
             pace=pace,
-            others=[talonic.advance],
+            others=[talonic.advance, self._sender.permit],
+            outbox=outbox,
         )
         documents = Documents(self._database, clock, talonic_pace)
         routes = TalonicRoutes(batches=talonic, documents=documents, wake=self._service.wake).table()
@@ -108,6 +115,7 @@ class Host:
                 [
                     *admin.AdminRoutes(self._database, clock, self._service.wake).table(),
                     *FaultAdmin(active, journal, clock).routes(),
+                    *WebhookAdmin(outbox).routes(),
                 ]
             ),
         )
@@ -127,30 +135,38 @@ class Host:
         return list(self._doors.behind.values())
 
     async def serve(self, host: str, port: int, ready: Callable[[str], None]) -> int | None:
-        """Serve, and move batches on, until a signal ends it; with its number.
+        """Serve, move batches on and tell of them, until a signal ends it; with its number.
 
         Raises:
             CannotListenError: if the address or the port cannot be listened on.
             EmulatorError: if the database can no longer be used.
         """
         server = Server(self.app, host=host, port=port, connections=self.connections)
-        stop = threading.Event()
+        stop, mute = threading.Event(), threading.Event()
         failures: list[BaseException] = []
 
-        def work() -> None:
-            try:
-                self._service.work(stop=stop)
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that serves
-                failures.append(error)
-                server.stop()
-            finally:
-                self._database.release()
+        def begin(name: str, work: Callable[[], None]) -> threading.Thread:
+            def run() -> None:
+                try:
+                    work()
+                except BaseException as error:  # noqa: BLE001 - handed to the thread that serves
+                    failures.append(error)
+                    server.stop()
+                finally:
+                    self._database.release()
 
-        worker = threading.Thread(target=work, name="worker")
-        worker.start()
+            thread = threading.Thread(target=run, name=name)
+            thread.start()
+            return thread
+
+        worker = begin("worker", lambda: self._service.work(stop=stop))
+        sender = begin("sender", lambda: self._sender.run(mute))
         try:
             return await server.serve(ready)
         finally:
+            # First the sender: while the worker has its lock, no other process sends.
+            mute.set()
+            sender.join()
             stop.set()
             self._service.wake.set()
             worker.join()

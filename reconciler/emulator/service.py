@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.database import Database
+from reconciler.emulator.errors import DatabaseUnusableError
 from reconciler.emulator.life.pace import Pace
 from reconciler.emulator.llamacloud.app import ProjectRoutes, make_app
 from reconciler.emulator.llamacloud.batch_routes import BatchRoutes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from reconciler.emulator.life.worker import Worker
     from reconciler.emulator.moments import Clock, Micros
+    from reconciler.emulator.webhooks.outbox import Outbox
 
 _AT_ONCE = Pace()
 
@@ -41,6 +44,7 @@ class Service:
         clock: Microseconds since 1970; the machine's by default.
         pace: How fast batches go, and how they end; by default at once, and as their documents let them.
         others: What else the worker moves on, each called with the time whenever it looks.
+        outbox: Where it is kept what clients asked to be told of; without one, nobody is told.
 
     Raises:
         DatabaseTooNewError: if a later version wrote the database.
@@ -64,6 +68,7 @@ class Service:
         clock: Clock = system_clock,
         pace: Pace = _AT_ONCE,
         others: Sequence[Callable[[Micros], object]] = (),
+        outbox: Outbox | None = None,
     ) -> None:
         self._path = database
         self._clock = clock
@@ -72,7 +77,8 @@ class Service:
         self._database.reader()
         self._pace = pace
         self._others = others
-        self._batches = Batches(self._database, clock, pace)
+        self._outbox = outbox
+        self._batches = Batches(self._database, clock, pace, outbox=outbox)
         uploads = database.with_name(f"{database.name}.uploads")
         self._directories = Directories(root, self._database, clock, uploads=uploads)
         saved = Configurations(configurations, self._database, clock)
@@ -103,6 +109,8 @@ class Service:
         worker = self.worker()
         try:
             worker.run(stop, self.wake)
+        except sqlite3.Error as error:
+            raise DatabaseUnusableError(self._path, str(error)) from error
         finally:
             self._database.release()
 
@@ -112,7 +120,7 @@ class Service:
         from reconciler.emulator.life.moves import Moves
         from reconciler.emulator.life.worker import Worker
 
-        moves = Moves(self._database, self._clock, self._pace)
+        moves = Moves(self._database, self._pace, outbox=self._outbox)
         return Worker(self._path, self._directories, moves, self._pace, self._clock, others=self._others)
 
     def close(self) -> None:

@@ -39,13 +39,26 @@ CREATE TABLE files (
 """
 
 # attempt: how many batches of the key came before. due_us: when the next move is due; null when none is,
-# or when it depends on another batch. cancelling: a cancel was asked for and falls due.
+# or when it depends on something else than a moment. cancelling: a cancel was asked for and falls due.
+# duplicates: batches whose key an earlier one has that neither failed nor was cancelled.
+# likeness: the names of what the batch is over, which two runs have in common, unlike its ids.
 _LIFE = """
 ALTER TABLE batches ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE batches ADD COLUMN cancelling INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE batches ADD COLUMN due_us INTEGER;
+ALTER TABLE batches ADD COLUMN likeness TEXT NOT NULL DEFAULT '';
 UPDATE batches SET due_us = created_us WHERE status IN ('PENDING', 'RUNNING');
 CREATE INDEX batches_by_due ON batches (due_us) WHERE due_us IS NOT NULL;
+CREATE INDEX batches_undue ON batches (status, created_us) WHERE due_us IS NULL;
+CREATE INDEX batches_by_key ON batches (directory_id, job_type, configuration_id, created_us);
+CREATE VIEW duplicates AS
+SELECT batches.*, first.id AS earlier_id FROM batches JOIN (
+    SELECT min(created_us) AS first_us, project_id, directory_id, job_type, configuration_id
+    FROM batches WHERE status NOT IN ('FAILED', 'CANCELLED')
+    GROUP BY directory_id, job_type, configuration_id, project_id
+) USING (project_id, directory_id, job_type, configuration_id)
+JOIN batches AS first ON first.created_us = first_us
+WHERE batches.created_us > first_us;
 CREATE TABLE clock (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     real_us INTEGER NOT NULL,
@@ -146,4 +159,37 @@ CREATE TABLE talonic_items (
 ) WITHOUT ROWID;
 """
 
-STEPS = (_BATCHES, _LIFE + _DIRECTORIES + _TALONIC)
+# Whom to tell of a batch: their authority is the URL's host and port, `headers` are pairs of name and value.
+# A delivery is one event for one of them; its body is as it is sent, and empty when it no longer has to be.
+# due_us is by the machine's clock, 0 for at once, and null unless it waits.
+_WEBHOOKS = """
+CREATE TABLE webhooks (
+    batch_us INTEGER NOT NULL REFERENCES batches (created_us),
+    position INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    authority TEXT NOT NULL,
+    events TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    format TEXT NOT NULL,
+    secret TEXT,
+    PRIMARY KEY (batch_us, position)
+) WITHOUT ROWID;
+CREATE TABLE webhook_deliveries (
+    number INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL,
+    event TEXT NOT NULL,
+    batch_us INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    created_us INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    due_us INTEGER,
+    tries INTEGER NOT NULL,
+    status INTEGER,
+    error TEXT,
+    FOREIGN KEY (batch_us, position) REFERENCES webhooks (batch_us, position)
+);
+CREATE INDEX webhook_deliveries_by_due ON webhook_deliveries (due_us, number) WHERE due_us IS NOT NULL;
+"""
+
+STEPS = (_BATCHES, _LIFE + _DIRECTORIES + _TALONIC + _WEBHOOKS)

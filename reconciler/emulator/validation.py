@@ -15,7 +15,7 @@ from reconciler.emulator.errors import Fault, Invalid
 from reconciler.emulator.moments import parse_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from reconciler.emulator.moments import Micros
 
@@ -186,10 +186,10 @@ class BodyReader:
             if not isinstance(item, str):
                 self._add([name, index], "Input should be a string", "string_type")
 
-    def objects(self, name: str, allowed: Sequence[str]) -> None:
-        """Check a list of objects of these fields, which may be absent or null."""
+    def objects(self, name: str) -> Iterator[BodyReader]:
+        """Give the objects of a list, which may be absent or null, one by one; what is no object is noted."""
         for index, item in self._items(name):
-            BodyReader([*self.path, name, index], item, self.faults).allow(*allowed)
+            yield BodyReader([*self.path, name, index], item, self.faults)
 
     def _items(self, name: str) -> Sequence[tuple[int, object]]:
         value = self.fields.get(name)

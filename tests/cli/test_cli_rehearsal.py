@@ -22,7 +22,7 @@ def commands() -> Iterator[str]:
     """The commands of the section, but for those that change the folder."""
     section = _README.read_text().split("\n## Rehearse\n")[1].split("\n## ")[0]
     for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL):
-        yield from (line for line in block.splitlines() if not line.startswith("cd "))
+        yield from (line for line in block.splitlines() if "&& cd " not in line)
 
 
 def test_an_apply_survives_the_faults_of_the_rehearsal(tmp_path: Path) -> None:
@@ -40,9 +40,9 @@ def test_an_apply_survives_the_faults_of_the_rehearsal(tmp_path: Path) -> None:
         ends = [line for line in printed if "  created" in line]
         assert len(ends) == 12
         assert any("found after its reply was lost" in line for line in ends)
-        closing = re.fullmatch(r"Apply: (\d+) created, (\d+) found\.", printed[-1])
-        assert closing is not None, printed
-        assert int(closing[1]) + int(closing[2]) == 12
+        # The closing line that the README shows: with one seed, the same requests meet the same faults.
+        assert printed[-1] == "Apply: 7 created, 5 found."
+        assert printed[-1] in _README.read_text()
         # Asked without curl, which a machine with only Python and git need not have.
         address = ask.removeprefix("curl -s ").replace(_PORT, port)
         assert httpx.get(address).json() == {"count": 0, "duplicates": []}

@@ -45,11 +45,16 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     python = os.environ.get("RECONCILER_PYTHON", sys.executable)
     command = [python, "-m", "reconciler", "emulator", "--port", "0"]
     command += ["--root", str(home / "documents"), "--db", str(home / "emulator.db"), "--speed", "60"]
+    # Webhooks of made-up hosts go to a proxy that is not there, and not into the world.
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment = {**os.environ, **nowhere, "NO_PROXY": "", "no_proxy": ""}
     # What it logs goes to a file: a pipe that nobody reads would fill up and stop it.
     with (
         (home / "log").open("wb") as log,
         # In its own folder, where no settings of whoever runs the tests are found.
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=home) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=home, env=environment
+        ) as process,
     ):
         try:
             assert process.stdout is not None

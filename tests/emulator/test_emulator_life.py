@@ -28,7 +28,7 @@ FIELDS = "type: extract_v2\nfields:\n  total: {pattern: 'Total (\\S+)', type: nu
 
 
 def moves(service: Service) -> Moves:
-    return Moves(service._database, service._clock, service._pace)
+    return Moves(service._database, service._pace)
 
 
 class WhenIdle(threading.Event):
@@ -39,7 +39,7 @@ class WhenIdle(threading.Event):
         self.service = service
 
     def is_set(self) -> bool:
-        return moves(self.service).next_due() is None
+        return moves(self.service).idle()
 
 
 class AtGlance(threading.Event):
@@ -294,12 +294,12 @@ def test_a_job_that_ends_after_the_cancel_is_not_mapped(tmp_path: Path) -> None:
     assert batch is not None
     assert directory is not None
     there = moves(service)
-    there.start(batch, service._directories.files(directory), due=0)
+    there.start(batch, service._directories.files(directory), 0, due=0)
     waiting = there.next_waiting(batch)
     assert waiting is not None
     call(service, "POST", f"/api/v2/batches/{batch_id}/cancel")
-    there.map(batch, FileOutcome(position=waiting.position, started=0, error=None))
-    there.complete(batch)
+    there.map(batch, FileOutcome(position=waiting.position, started=0, finished=0, error=None))
+    there.complete(batch, 0)
     after = expanded(service, batch_id)
     assert (after["status"], after["results"]) == ("CANCELLED", None)
     service.close()

@@ -16,7 +16,9 @@ from reconciler.emulator.chance import draw
 from reconciler.emulator.clock import KeptClock
 from reconciler.emulator.database import Database
 from reconciler.emulator.errors import ClockSetError
+from reconciler.emulator.life.moves import Moves
 from reconciler.emulator.life.pace import BATCH_FAILED, FILE_FAILED, Fate, Pace
+from reconciler.emulator.life.worker import Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +70,10 @@ class World:
 
     def batch(self, batch_id: str) -> JSON:
         return self.call("GET", f"/api/v2/batches/{batch_id}", params={"expand": "results"}).json()
+
+    def job(self, row: JSON) -> str:
+        found: str = self.call("GET", f"/api/v2/parse/{row['job_reference']['id']}").json()["job"]["status"]
+        return found
 
     def statuses(self, *batch_ids: str) -> list[str]:
         return [self.batch(batch_id)["status"] for batch_id in batch_ids]
@@ -167,15 +173,15 @@ def test_shares_of_batches_fail_and_are_cancelled_the_same_ones_in_every_run(tmp
         world.service.close()
     assert ends[0] == ends[1]
     assert {status: ends[0].count(status) for status in ("COMPLETED", "FAILED", "CANCELLED")} == {
-        "COMPLETED": 9,
-        "FAILED": 15,
-        "CANCELLED": 6,
+        "COMPLETED": 12,
+        "FAILED": 9,
+        "CANCELLED": 9,
     }
 
 
 def test_the_next_attempt_of_a_failed_batch_has_another_fate(tmp_path: Path) -> None:
     pace = Pace(failing_batches=0.5, seed=1)
-    fates = [pace.fate("dir-a", "parse_v2", "cfg-a", attempt) for attempt in range(8)]
+    fates = [pace.fate("a", attempt) for attempt in range(8)]
     assert {Fate.FAIL, Fate.COMPLETE} == set(fates)
 
 
@@ -189,6 +195,160 @@ def test_a_failed_batch_keeps_its_reason_to_itself(tmp_path: Path) -> None:
     assert reader is not None
     assert tuple(reader.execute("SELECT failure FROM batches").fetchone()) == (BATCH_FAILED,)
     world.service.close()
+
+
+def test_one_big_step_of_the_clock_leaves_what_small_ones_leave(tmp_path: Path) -> None:
+    ends = []
+    for run, steps in (("one", [3_600]), ("many", [1] * 60 + [60] * 59)):
+        (tmp_path / run).mkdir()
+        world = World(
+            tmp_path / run,
+            directories=12,
+            files=1,
+            pending=5 * SECOND,
+            per_file=7 * SECOND,
+            max_running=2,
+            failing_batches=0.3,
+            cancelled_batches=0.2,
+        )
+        batches = [world.create(number) for number in range(12)]
+        for step in steps:
+            world.step(step)
+        ends.append([(world.batch(each)["status"], world.batch(each)["updated_at"]) for each in batches])
+        world.service.close()
+    assert ends[0] == ends[1]
+    assert {status for status, _ in ends[0]} == {"COMPLETED", "FAILED", "CANCELLED"}
+
+
+def test_who_was_throttled_first_starts_first_whatever_comes_later(tmp_path: Path) -> None:
+    world = World(tmp_path, directories=6, files=1, pending=15 * SECOND, per_file=10 * SECOND, max_running=1)
+    batches = []
+    started: list[int] = []
+    for number in range(6):
+        batches.append(world.create(number))
+        world.step(8)
+    for _ in range(12):
+        world.step(5)
+        statuses = world.statuses(*batches)
+        started += [
+            number
+            for number in range(6)
+            if statuses[number] in {"RUNNING", "COMPLETED"} and number not in started
+        ]
+    assert started == [0, 1, 2, 3, 4, 5]
+    assert world.statuses(*batches) == ["COMPLETED"] * 6
+    world.service.close()
+
+
+@pytest.mark.parametrize("move", ["start", "throttle", "fail", "complete", "hand_over"])
+def test_a_cancel_between_the_look_and_the_move_holds(tmp_path: Path, move: str) -> None:
+    world = World(tmp_path, per_file=10 * SECOND, cancel_lag=10 * SECOND)
+    batch_id = world.create()
+    if move in {"complete", "hand_over"}:
+        world.step(0)
+    moves = Moves(world.service._database, world.service._pace)
+    seen = world.service._batches.get(batch_id, "prj-local")
+    assert seen is not None
+    assert world.call("POST", f"/api/v2/batches/{batch_id}/cancel").status_code == 200
+    match move:
+        case "start":
+            moves.start(seen, [], 0, due=0)
+        case "throttle":
+            moves.throttle(seen, 0)
+        case "fail":
+            moves.fail(seen, 0, "a reason")
+        case "complete":
+            moves.complete(seen, 0)
+        case _:
+            moves.hand_over(seen)
+    assert world.batch(batch_id)["status"] == seen.status
+    world.step(10)
+    assert world.batch(batch_id)["status"] == "CANCELLED"
+    world.service.close()
+
+
+def test_while_a_long_document_is_read_other_batches_move_on(tmp_path: Path) -> None:
+    world = World(tmp_path, directories=2, files=1, read=True)
+    long, short = world.create(0), world.create(1)
+
+    class Long:
+        """A reader that is never done with its first document."""
+
+        begun = 0
+
+        def begin(self, *_: JSON, **__: JSON) -> None:
+            self.begun += 1
+
+        def outcome(self, _: float) -> None:
+            assert self.begun == 1
+
+        def close(self) -> None:
+            pass
+
+    world.worker._reader = Long()  # type: ignore[assignment]
+    turns = iter(range(20))
+
+    class Stop(threading.Event):
+        def is_set(self) -> bool:
+            turn = next(turns)
+            if turn == 10:
+                world.call("POST", f"/api/v2/batches/{short}/cancel")
+            return turn == 19
+
+    world.worker.run(Stop(), threading.Event())
+    assert world.statuses(long, short) == ["RUNNING", "CANCELLED"]
+    world.service.close()
+
+
+def test_what_an_earlier_worker_left_waiting_for_no_moment_is_taken_up(tmp_path: Path) -> None:
+    world = World(tmp_path, directories=3, files=1, read=True, max_running=1)
+    batches = [world.create(number) for number in range(3)]
+    world.step(1)
+    assert world.statuses(*batches) == ["RUNNING", "THROTTLED", "THROTTLED"]
+    # Another process with other settings: it takes documents for read, and has no limit.
+    other = Worker(
+        tmp_path / "x.db",
+        world.service._directories,
+        Moves(world.service._database, Pace(read=False)),
+        Pace(read=False),
+        lambda: world.now,
+    )
+
+    class Stop(threading.Event):
+        def is_set(self) -> bool:
+            return Moves(world.service._database, Pace()).idle()
+
+    other.run(Stop(), threading.Event())
+    assert world.statuses(*batches) == ["COMPLETED"] * 3
+    world.service.close()
+
+
+def test_batches_over_things_of_the_same_names_fare_alike_also_when_ids_differ(tmp_path: Path) -> None:
+    ends = []
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        world = World(tmp_path / run, directories=0, failing_batches=0.5, failing_files=0.5)
+        batches = []
+        for number in range(12):
+            made = world.call("POST", "/api/v1/beta/directories", json={"name": f"claims {number}"}).json()
+            path = f"/api/v1/beta/directories/{made['id']}/files/upload"
+            for index in range(3):
+                file = (f"{index}.txt", b"x")
+                assert world.call("POST", path, files={"upload_file": file}).status_code == 200
+            job = {"type": "parse_v2", "configuration_id": "cfg-PARSE_AGENTIC"}
+            body = {"source_directory_id": made["id"], "config": {"job": job}}
+            batches.append(world.call("POST", "/api/v2/batches", json=body).json()["id"])
+        world.step(1)
+        ends.append(
+            [
+                (world.batch(each)["status"], [world.job(row) for row in world.batch(each)["results"] or ()])
+                for each in batches
+            ]
+        )
+        world.service.close()
+    assert ends[0] == ends[1]
+    assert {status for status, _ in ends[0]} == {"COMPLETED", "FAILED"}
+    assert {job for _, jobs in ends[0] for job in jobs} == {"COMPLETED", "FAILED"}
 
 
 @given(seed=st.integers(), what=st.lists(st.text() | st.integers(), max_size=4))

@@ -1,6 +1,7 @@
 """What was received, and what was done with it: the newest requests, within bounds.
 
-Headers are never kept: they hold the key. A body is kept as bytes and decoded when it is shown.
+Headers are never kept: they hold the key. A body is kept as bytes and decoded when it is shown, without
+the secrets of webhooks.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _MAX_REQUESTS = 100_000
 _MAX_BYTES = 128 * 1024 * 1024
 # What one request costs besides its path, query and body, roughly.
 _OVERHEAD = 500
+_HIDDEN: Final = "[hidden]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,12 +89,31 @@ class Received:
         if self.body_bytes == 0:
             return None
         try:
-            value = json.loads(self.body or b"")
+            value = _without_secrets(json.loads(self.body or b""))
             json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         # Not JSON, nested too deeply, or with a lone surrogate that no reply could carry.
         except (ValueError, RecursionError):
             return {"bytes": self.body_bytes}
         return value
+
+
+def _without_secrets(value: JSON) -> JSON:
+    """Hide, wherever they stand, what signs a webhook's calls and what its headers hold."""
+    match value:
+        case dict():
+            return {key: _hidden(key, inner) for key, inner in value.items()}
+        case list():
+            return [_without_secrets(inner) for inner in value]
+        case _:
+            return value
+
+
+def _hidden(key: str, value: JSON) -> JSON:
+    if key not in {"webhook_signing_secret", "webhook_headers"}:
+        return _without_secrets(value)
+    if key == "webhook_headers" and isinstance(value, dict):
+        return dict.fromkeys(value, _HIDDEN)
+    return None if value is None else _HIDDEN
 
 
 class Journal:

@@ -1,7 +1,8 @@
 """How fast batches go, and how they end: settings, and pure functions of a seed.
 
-A fate depends on what is processed and not on when it was asked for: the same directory, configuration
-and attempt end the same way in every run with the same seed, in whatever order and however many at once.
+A fate depends on what is processed and not on when it was asked for: directories, configurations and files
+of the same names, and the same attempts, fare alike in every run with the same seed, in whatever order and
+however many at once. Names, because ids that the API gave are others in each run.
 """
 
 from __future__ import annotations
@@ -56,15 +57,15 @@ class Pace:
     seed: int = 0
     read: bool = True
 
-    def fate(self, directory_id: str, job_type: str, configuration_id: str, attempt: int) -> Fate:
-        """Say how the batch of a key ends that is its `attempt`-th, counted from 0."""
-        drawn = draw(self.seed, "batch", directory_id, job_type, configuration_id, attempt)
+    def fate(self, likeness: str, attempt: int) -> Fate:
+        """Say how a batch over things of these names ends that is its key's `attempt`-th, counted from 0."""
+        drawn = draw(self.seed, "batch", likeness, attempt)
         if drawn < self.failing_batches:
             return Fate.FAIL
         if drawn < self.failing_batches + self.cancelled_batches:
             return Fate.CANCEL
         return Fate.COMPLETE
 
-    def fails(self, directory_id: str, name: str, attempt: int) -> bool:
-        """Say whether the job of a file fails."""
-        return draw(self.seed, "file", directory_id, name, attempt) < self.failing_files
+    def fails(self, likeness: str, name: str, attempt: int) -> bool:
+        """Say whether the job of a file of such a batch fails."""
+        return draw(self.seed, "file", likeness, name, attempt) < self.failing_files

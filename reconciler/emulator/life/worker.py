@@ -17,7 +17,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from reconciler.emulator.errors import DatabaseUnusableError, Refused
+from reconciler.emulator.errors import DatabaseUnusableError, ReaderUnavailableError, Refused
 from reconciler.emulator.life.moves import FileOutcome
 from reconciler.emulator.life.pace import BATCH_FAILED, FILE_FAILED, Fate
 from reconciler.emulator.llamacloud.folders import MAX_FILES
@@ -25,7 +25,7 @@ from reconciler.emulator.reading.reader_process import ReaderProcess, Stopped
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.emulator.life.moves import Moves, Waiting
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 _NAP = 0.1
 # How many batches are looked up at once.
 _AT_ONCE = 100
+# How often the process that reads is started before that is given up.
+_STARTS = 3
 _LONGEST_NAME = 100
 _GONE = "the directory is gone"
 
@@ -63,16 +65,22 @@ class Worker:
         self._clock = clock
         self._others = others
         self._reader = ReaderProcess()
+        # The document that is being read: its batch, itself, and since when.
+        self._reading: tuple[Batch, Waiting, Micros] | None = None
 
     def run(self, stop: threading.Event, wake: threading.Event) -> None:
         """Move batches on until `stop` is set; `wake` ends a nap early."""
         self._moves.prepare()
         try:
             with self._sole_worker(stop) as mine:
+                if mine:
+                    self._moves.take_up()
                 while mine and not stop.is_set():
                     # Cleared before the look: what is added after the look sets it again.
                     wake.clear()
-                    if not self.advance(stop):
+                    moved = self.advance(stop)
+                    # A long document holds up no move: while it is read, moves go on.
+                    if not self._read_on(stop) and not moved:
                         wake.wait(_NAP)
         except Stopped:
             pass
@@ -100,111 +108,145 @@ class Worker:
             os.close(descriptor)
 
     def advance(self, stop: threading.Event) -> bool:
-        """Make the moves that are due now; say whether there were any of batches of LlamaCloud's."""
+        """Make the moves that are due now, each as of the moment it was due; say whether there were any.
+
+        There may be more to make afterwards, of batches that were begun and were to end before now.
+        """
         now = self._clock()
         for other in self._others:
             other(now)
+        self._fill(now)
         due = self._moves.due(now, limit=_AT_ONCE)
         for batch in due:
             if stop.is_set():
                 break
-            if batch.cancelling:
-                self._moves.end_cancelling(batch)
-            elif batch.status == "RUNNING":
-                self._finish(batch, stop)
-            elif self._free_slots():
-                self._start(batch)
+            self._move(batch, now if batch.due is None else batch.due)
+        return bool(due)
+
+    def _move(self, batch: Batch, at: Micros) -> None:
+        """Make the move of a batch that was due at a moment."""
+        if batch.cancelling:
+            self._moves.end_cancelling(batch, at)
+        elif batch.status != "RUNNING":
+            # Where there is room, nobody is throttled who came earlier: `_fill` has seen to them.
+            if self._free_slots():
+                self._start(batch, at)
             else:
-                self._moves.throttle(batch)
-        return bool(due) | self._start_throttled(stop)
+                self._moves.throttle(batch, at)
+            return
+        elif self._pace.fate(batch.likeness, batch.attempt) is Fate.FAIL:
+            self._moves.fail(batch, at, BATCH_FAILED)
+        elif self._pace.read:
+            self._moves.hand_over(batch)
+            return
+        else:
+            self._moves.complete(batch, at, *self._taken_for_read(batch, at))
+        self._fill(at)
+
+    def _fill(self, at: Micros) -> None:
+        """Start batches that wait for others to end, while there is room for them."""
+        if self._pace.max_running is None:
+            return
+        for batch in self._moves.throttled(limit=self._free_slots()):
+            self._start(batch, max(at, batch.updated))
 
     def _free_slots(self) -> int:
         if self._pace.max_running is None:
             return _AT_ONCE
         return max(0, self._pace.max_running - self._moves.running())
 
-    def _start_throttled(self, stop: threading.Event) -> bool:
-        if self._pace.max_running is None:
-            # An earlier process may have left some.
-            started = self._moves.throttled(limit=_AT_ONCE)
-        else:
-            started = self._moves.throttled(limit=self._free_slots())
-        for batch in started:
-            if stop.is_set():
-                break
-            self._start(batch)
-        return bool(started)
-
-    def _start(self, batch: Batch) -> None:
+    def _start(self, batch: Batch, at: Micros) -> None:
         try:
             directory = self._directories.get(batch.directory_id)
             if directory is None:
-                self._moves.fail(batch, _GONE)
+                self._moves.fail(batch, at, _GONE)
                 return
             files = self._directories.files(directory)
         except Refused as refused:
-            self._moves.fail(batch, str(refused.detail))
+            self._moves.fail(batch, at, str(refused.detail))
             return
         if len(files) > MAX_FILES:
-            self._moves.fail(batch, f"the directory has over {MAX_FILES} files")
+            self._moves.fail(batch, at, f"the directory has over {MAX_FILES} files")
             return
-        cancelling = self._fate(batch) is Fate.CANCEL
+        cancelling = self._pace.fate(batch.likeness, batch.attempt) is Fate.CANCEL
         takes = self._pace.per_file * len(files)
-        due = self._clock() + (takes // 2 if cancelling else takes)
-        self._moves.start(batch, files, due=due, cancelling=cancelling)
+        due = at + (takes // 2 if cancelling else takes)
+        self._moves.start(batch, files, at, due=due, cancelling=cancelling)
 
-    def _finish(self, batch: Batch, stop: threading.Event) -> None:
-        """Bring a running batch to its end, unless `stop` is set first."""
-        if self._fate(batch) is Fate.FAIL:
-            self._moves.fail(batch, BATCH_FAILED)
-        elif self._pace.read:
-            self._read(batch, stop)
-        else:
-            now = self._clock()
-            self._moves.complete(
-                batch,
-                *(
-                    FileOutcome(position=file.position, started=now, error=self._failure(batch, file))
-                    for file in self._moves.waiting(batch)
-                ),
-            )
+    def _taken_for_read(self, batch: Batch, at: Micros) -> list[FileOutcome]:
+        return [
+            FileOutcome(position=file.position, started=at, finished=at, error=self._failure(batch, file))
+            for file in self._moves.waiting(batch)
+        ]
 
-    def _read(self, batch: Batch, stop: threading.Event) -> None:
-        while not stop.is_set():
-            # Asked anew for each file, so that a cancel stops before the next one.
-            waiting = self._moves.next_waiting(batch)
-            if waiting is None:
-                self._moves.complete(batch)
-                return
-            outcome = self._read_file(batch, waiting, stop)
-            if outcome is None:
-                self._moves.fail(batch, _GONE)
-                return
-            self._moves.map(batch, outcome)
+    def _read_on(self, stop: threading.Event) -> bool:
+        """Go on with a document, or with the next one; say whether there was anything to do."""
+        if self._reading is None:
+            batch = self._moves.to_read()
+            if batch is None:
+                return False
+            try:
+                self._begin(batch, stop)
+            except Refused as refused:
+                self._moves.fail(batch, self._clock(), str(refused.detail))
+        if self._reading is not None:
+            outcome = self._reader.outcome(_NAP)
+            if outcome is not None:
+                batch, file, started = self._reading
+                self._reading = None
+                self._map(batch, file, started, outcome.error)
+        return True
 
-    def _read_file(self, batch: Batch, file: Waiting, stop: threading.Event) -> FileOutcome | None:
-        """Have a document read; None when its directory is gone."""
+    def _begin(self, batch: Batch, stop: threading.Event) -> None:
+        """Begin with the next document of a batch, or end the batch when there is none.
+
+        Raises:
+            ReaderUnavailableError: when documents cannot be read, even when tried again.
+            Refused: when a folder cannot be read.
+        """
+        # Asked anew for each file, so that a cancel stops before the next one.
+        file = self._moves.next_waiting(batch)
         started = self._clock()
-        if (error := self._failure(batch, file)) is not None:
-            return FileOutcome(position=file.position, started=started, error=error)
-        if self._directories.get(batch.directory_id) is None:
-            return None
-        document = self._directories.document(batch.directory_id, file.file_id, file.name)
-        if document is None:
+        if file is None:
+            self._moves.complete(batch, started)
+        elif (error := self._failure(batch, file)) is not None:
+            self._map(batch, file, started, error)
+        elif self._directories.get(batch.directory_id) is None:
+            self._moves.fail(batch, started, _GONE)
+        elif (document := self._directories.document(batch.directory_id, file.file_id, file.name)) is None:
             error = "the file is gone, so no job was created for it"
-            return FileOutcome(position=file.position, started=started, error=error, job=False)
-        # Without fields to look for, as in a configuration that has a `data_schema` alone, the text is all.
-        fields = batch.fields or None
-        target = self._results / batch.id / (_result_name(file, document) + (".json" if fields else ".txt"))
-        error = self._reader.read(document, target, fields, stop=stop)
-        return FileOutcome(position=file.position, started=started, error=error)
+            self._map(batch, file, started, error, job=False)
+        else:
+            # Without fields to look for, as with a `data_schema` alone, the text is all.
+            fields = batch.fields or None
+            name = _result_name(file, document) + (".json" if fields else ".txt")
+            self._begin_reading(document, self._results / batch.id / name, fields, stop)
+            self._reading = (batch, file, started)
 
-    def _fate(self, batch: Batch) -> Fate:
-        return self._pace.fate(batch.directory_id, batch.job_type, batch.configuration_id, batch.attempt)
+    def _begin_reading(
+        self, document: Path, target: Path, fields: Mapping[str, object] | None, stop: threading.Event
+    ) -> None:
+        # A machine that is short of memory may have killed it while it started.
+        for _ in range(_STARTS - 1):
+            try:
+                self._reader.begin(document, target, fields, stop=stop)
+            except ReaderUnavailableError:
+                stop.wait(_NAP)
+            else:
+                return
+        self._reader.begin(document, target, fields, stop=stop)
+
+    def _map(
+        self, batch: Batch, file: Waiting, started: Micros, error: str | None, *, job: bool = True
+    ) -> None:
+        finished = max(started, self._clock())
+        self._moves.map(
+            batch,
+            FileOutcome(position=file.position, started=started, finished=finished, error=error, job=job),
+        )
 
     def _failure(self, batch: Batch, file: Waiting) -> str | None:
-        fails = self._pace.fails(batch.directory_id, file.name, batch.attempt)
-        return FILE_FAILED if fails else None
+        return FILE_FAILED if self._pace.fails(batch.likeness, file.name, batch.attempt) else None
 
 
 def _result_name(file: Waiting, document: Path) -> str:

@@ -8,6 +8,7 @@ and gives every reply the `Date` that clients take as the service's clock.
 from __future__ import annotations
 
 import hmac
+import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -108,7 +109,7 @@ def make_app(routes: Sequence[Route], *, project_id: str, api_key: str | None, c
     app = Starlette(
         routes=list(routes),
         middleware=[Middleware(Gate, project_id=project_id, api_key=api_key, clock=clock)],
-        exception_handlers={Refused: refused, HTTPException: refused, EmulatorError: refused},
+        exception_handlers=dict.fromkeys((Refused, HTTPException, EmulatorError, sqlite3.Error), refused),
     )
     # A redirected POST would be sent twice; the documented paths have no slash at the end.
     app.router.redirect_slashes = False

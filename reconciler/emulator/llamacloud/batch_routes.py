@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
@@ -74,7 +75,12 @@ class BatchRoutes:
                 400,
                 f"Directory {wanted.directory_id!a} has {count} files; a batch takes from 1 to {MAX_FILES}",
             )
-        batch = self._batches.create(wanted, project_id=self._project_id, fields=configuration.fields)
+        batch = self._batches.create(
+            wanted,
+            project_id=self._project_id,
+            fields=configuration.fields,
+            likeness=json.dumps([directory.shown, configuration.name]),
+        )
         self._wake.set()
         return JSONResponse(replies.batch(batch, None))
 

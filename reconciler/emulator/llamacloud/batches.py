@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.emulator.life.pace import Pace
     from reconciler.emulator.llamacloud.bodies import CreateBatch
     from reconciler.emulator.moments import Clock, Micros
+    from reconciler.emulator.webhooks.outbox import Outbox
 
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED")
 
@@ -39,6 +40,8 @@ class Batch:
     updated: Micros
     attempt: int
     cancelling: bool
+    due: Micros | None
+    likeness: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,15 +80,30 @@ class Filters:
 
 
 class Batches:
-    """The batches in one database."""
+    """The batches in one database; without an outbox, nobody is told of them."""
 
-    def __init__(self, database: Database, clock: Clock, pace: Pace) -> None:
+    def __init__(self, database: Database, clock: Clock, pace: Pace, *, outbox: Outbox | None = None) -> None:
         self._database = database
         self._clock = clock
         self._pace = pace
+        self._outbox = outbox
 
-    def create(self, request: CreateBatch, *, project_id: str, fields: Mapping[str, object] | None) -> Batch:
-        """Add a PENDING batch, created later than every other, whatever the clock says."""
+    def create(
+        self,
+        request: CreateBatch,
+        *,
+        project_id: str,
+        fields: Mapping[str, object] | None,
+        likeness: str = "",
+    ) -> Batch:
+        """Add a PENDING batch, created later than every other, whatever the clock says.
+
+        Args:
+            request: what it is over.
+            project_id: whose it is.
+            fields: those of an extract configuration as it is now.
+            likeness: names of what it is over, for its fate.
+        """
         batch_id = f"bat-{uuid.uuid4()}"
         with self._database.transaction() as connection:
             (newest,) = connection.execute("SELECT max(created_us) FROM batches").fetchone()
@@ -98,17 +116,20 @@ class Batches:
                 key,
             ).fetchone()
             attempt = 0 if newest_of_key is None else newest_of_key["attempt"] + 1
-            row = connection.execute(
+            [row] = connection.execute(
                 "INSERT INTO batches (created_us, id, project_id, directory_id, job_type, configuration_id,"
-                " fields, status, updated_us, attempt, due_us)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 'PENDING', ?, ?, ?) RETURNING *",
+                " fields, status, updated_us, attempt, due_us, likeness)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 'PENDING', ?, ?, ?, ?) RETURNING *",
                 (
                     *(created, batch_id, *key),
                     *(None if fields is None else json.dumps(fields), created),
-                    *(attempt, now + self._pace.pending),
+                    *(attempt, now + self._pace.pending, likeness),
                 ),
-            ).fetchone()
-            return read_batch(row)
+            ).fetchall()
+            batch = read_batch(row)
+            if self._outbox is not None:
+                self._outbox.open(connection, batch, request.webhooks)
+            return batch
 
     def page(self, filters: Filters, *, before: Micros | None, limit: int) -> list[Batch]:
         """Give up to `limit` batches, the newest first, those created before `before` only."""
@@ -199,11 +220,13 @@ class Batches:
                 raise Refused(409, f"Batch {batch_id} is {row['status']} and cannot be cancelled")
             now = self._clock()
             if not self._pace.cancel_lag:
-                connection.execute(
+                [cancelled] = connection.execute(
                     "UPDATE batches SET status = 'CANCELLED', due_us = NULL,"
-                    " updated_us = max(updated_us, ?) WHERE id = ?",
+                    " updated_us = max(updated_us, ?) WHERE id = ? RETURNING *",
                     (now, batch_id),
-                )
+                ).fetchall()
+                if self._outbox is not None:
+                    self._outbox.tell(connection, read_batch(cancelled))
             elif not row["cancelling"]:
                 connection.execute(
                     "UPDATE batches SET cancelling = 1, due_us = ? WHERE id = ?",
@@ -226,4 +249,6 @@ def read_batch(row: sqlite3.Row) -> Batch:
         updated=row["updated_us"],
         attempt=row["attempt"],
         cancelling=bool(row["cancelling"]),
+        due=row["due_us"],
+        likeness=row["likeness"],
     )

@@ -20,11 +20,13 @@ from reconciler.emulator.llamacloud.values import (
 )
 from reconciler.emulator.reading.extraction import read_fields
 from reconciler.emulator.validation import read_body
+from reconciler.emulator.webhooks.configurations import read_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.emulator.validation import BodyReader
+    from reconciler.emulator.webhooks.configurations import Webhook
 
 JobType: TypeAlias = Literal["parse_v2", "extract_v2"]
 BatchStatus: TypeAlias = Literal["PENDING", "THROTTLED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
@@ -37,13 +39,6 @@ _CREATED_TYPES = ("user", "ephemeral")
 PRODUCT_TYPES = ("parse_v2", "extract_v2", "classify_v2", "split_v1", "spreadsheet_v1", "unknown")
 
 _LONGEST_TEXT = 10_000
-_WEBHOOK_FIELDS = (
-    "webhook_url",
-    "webhook_events",
-    "webhook_headers",
-    "webhook_output_format",
-    "webhook_signing_secret",
-)
 
 
 class Unset(Enum):
@@ -57,11 +52,12 @@ UNSET = Unset.UNSET
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateBatch:
-    """What a valid create asks for. Webhooks are checked and dropped: nothing here would call them."""
+    """What a valid create asks for. The ids of saved webhooks are checked and dropped: there are none."""
 
     directory_id: str
     job_type: JobType
     configuration_id: str
+    webhooks: tuple[Webhook, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,10 +122,15 @@ def create_batch(body: bytes) -> CreateBatch:
     job_type = job.string("type", JOB_TYPES)
     configuration_id = job.string("configuration_id")
     document.strings("webhook_configuration_ids")
-    document.objects("webhook_configurations", _WEBHOOK_FIELDS)
+    webhooks = read_webhooks(document)
     document.finish()
     known: Mapping[str, JobType] = {kind: kind for kind in JOB_TYPES}
-    return CreateBatch(directory_id=directory_id, job_type=known[job_type], configuration_id=configuration_id)
+    return CreateBatch(
+        directory_id=directory_id,
+        job_type=known[job_type],
+        configuration_id=configuration_id,
+        webhooks=webhooks,
+    )
 
 
 def create_directory(body: bytes) -> CreateDirectory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.source import Diagnostic, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from reconciler.emulator.host import Host
 
@@ -19,6 +20,7 @@ API_KEY = "llx-emulator"
 TALONIC_KEY = "tlnc_emulator"
 
 _MICROS = 1_000_000
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # Talonic's own.
 _TALONIC_MINIMUM = 100
 
@@ -79,26 +81,43 @@ def serve_emulator(settings: EmulatorSettings, *, say: Callable[[str], None]) ->
     """
     import asyncio
 
-    for option, folder in (("--root", settings.root), ("--configurations", settings.configurations)):
-        _check_folder(option, folder)
     try:
         import liteparse  # noqa: F401 - so that it is missed now and not in the middle of a batch
 
-        from reconciler.emulator.errors import ClockRangeError, ClockSetError, EmulatorError
-        from reconciler.emulator.faults.errors import CannotListenError, FaultFileError
+        from reconciler.emulator.server import Listener
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise SettingsError(
+            "the emulator is not installed",
+            why=str(error),
+            next="Install it: pip install 'batch-reconciler[local]'",
+        ) from error
 
     def ready(url: str) -> None:
         for line in _welcome(settings, url):
             say(line)
 
+    # The port comes first, so that a start which fails has moved no clock and made no database.
+    with _in_our_words(settings):
+        _check(settings)
+        with Listener(settings.host, settings.port) as listener:
+            host = _host(settings)
+            try:
+                ended = asyncio.run(host.serve(listener, ready))
+            finally:
+                host.close()
+    # Nothing but a signal ends it in good order.
+    assert ended is not None
+    return ended
+
+
+@contextlib.contextmanager
+def _in_our_words(settings: EmulatorSettings) -> Iterator[None]:
+    from reconciler.emulator.errors import ClockRangeError, ClockSetError, EmulatorError, Refused
+    from reconciler.emulator.faults.errors import CannotListenError, FaultFileError
+
+    database = str(settings.database)
     try:
-        host = _host(settings)
-        try:
-            ended = asyncio.run(host.serve(settings.host, settings.port, ready))
-        finally:
-            host.close()
+        yield
     except CannotListenError as error:
         raise SettingsError(f"cannot listen on {error.host}, port {error.port}", why=error.reason) from error
     except FaultFileError as error:
@@ -106,20 +125,25 @@ def serve_emulator(settings: EmulatorSettings, *, say: Callable[[str], None]) ->
             [Diagnostic(Source(error.source, each.line, each.column), str(each)) for each in error.problems]
         ) from error
     except ClockRangeError as error:
-        raise SettingsError(
-            str(error), where=str(settings.database), next="Give another --clock-offset"
-        ) from error
+        raise SettingsError(str(error), where=database, next="Give another --clock-offset") from error
     except ClockSetError as error:
-        raise SettingsError(
-            str(error),
-            where=str(settings.database),
-            next="Leave --clock-offset out, or name another database",
-        ) from error
+        hint = "Leave --clock-offset out, or name another database"
+        raise SettingsError(str(error), where=database, next=hint) from error
+    except Refused as error:
+        raise SettingsError(str(error.detail), where=str(settings.configurations)) from error
     except EmulatorError as error:
         raise SettingsError(str(error)) from error
-    # Nothing but a signal ends it in good order.
-    assert ended is not None
-    return ended
+
+
+def _check(settings: EmulatorSettings) -> None:
+    """Look at what is read again with each request, so that a mistake in it shows now."""
+    from reconciler.emulator.llamacloud.configuration_files import ConfigurationFiles
+
+    for option, folder in (("--root", settings.root), ("--configurations", settings.configurations)):
+        _check_folder(option, folder)
+    ConfigurationFiles(settings.configurations).saved(None)
+    if settings.fail_batches + settings.cancel_batches > 1:
+        raise SettingsError("--fail-batches and --cancel-batches come to more than all batches")
 
 
 def _check_folder(option: str, folder: Path | None) -> None:
@@ -133,14 +157,6 @@ def _check_folder(option: str, folder: Path | None) -> None:
             where=str(folder),
             why=error.strerror or type(error).__name__,
         ) from error
-
-
-def _not_installed(error: ImportError) -> SettingsError:
-    return SettingsError(
-        "the emulator is not installed",
-        why=str(error),
-        next="Install it: pip install 'batch-reconciler[local]'",
-    )
 
 
 def _host(settings: EmulatorSettings) -> Host:
@@ -158,8 +174,6 @@ def _host(settings: EmulatorSettings) -> Host:
             f"--talonic-minimum {minimum} is above --talonic-threshold {threshold}:"
             " no batch would ever be submitted"
         )
-    if settings.fail_batches + settings.cancel_batches > 1:
-        raise SettingsError("--fail-batches and --cancel-batches come to more than all batches")
     return Host(
         root=settings.root,
         database=settings.database,
@@ -201,10 +215,13 @@ def _micros(seconds: float) -> int:
 def _welcome(settings: EmulatorSettings, url: str) -> list[str]:
     from reconciler.emulator.talonic.documents import SOURCE_ID
 
-    return [
+    lines = [
         f"Listening on {url}",
         f"  LlamaCloud: LLAMA_CLOUD_BASE_URL={url} LLAMA_CLOUD_API_KEY={settings.api_key}",
         f"  Talonic:    TALONIC_BASE_URL={url} TALONIC_API_KEY={settings.talonic_key} (source {SOURCE_ID})",
         f"  The contract: {url}/openapi.json; clock, faults, requests, duplicates: {url}/__admin/…",
         "Ctrl-C ends it.",
     ]
+    if settings.host not in _LOOPBACK:
+        lines.insert(-1, "Whoever can reach this address can use /__admin without a key.")
+    return lines

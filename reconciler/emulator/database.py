@@ -28,7 +28,7 @@ FORMAT = len(STEPS)
 _APPLICATION = 0x62726563
 # How long a writer waits for its turn, in seconds. A turn takes about a millisecond; one that takes longer
 # than this is another program's, and requests wait here in the thread that serves all of them.
-BUSY_TIMEOUT = 10.0
+BUSY_TIMEOUT = 5.0
 
 
 class Database:

@@ -4,6 +4,7 @@ Exception
 ├── EmulatorError                   raised to the owner of a `Service`
 │   ├── ClockRangeError             a clock was to be moved before 1970 or after the year 9000
 │   ├── ClockSetError               a running clock was to be set anew
+│   ├── DatabaseGoneError           deleted or replaced while it was served
 │   ├── DatabaseTooNewError         written by a later version: nothing was changed
 │   ├── DatabaseUnusableError       no database, another program's, damaged, locked or not permitted
 │   └── ReaderUnavailableError      the process that reads documents cannot be started
@@ -37,6 +38,13 @@ class ClockSetError(EmulatorError):
 
     def __init__(self) -> None:
         super().__init__("the database has a clock that runs already, so it cannot start with an offset")
+
+
+class DatabaseGoneError(EmulatorError):
+    """The database is no longer where it was opened: what is written into it would be lost."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} was deleted or replaced while it was served")
 
 
 class DatabaseTooNewError(EmulatorError):

@@ -9,6 +9,9 @@ host's own.
 
 from __future__ import annotations
 
+import logging
+import os
+import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,7 @@ from reconciler.emulator import admin
 from reconciler.emulator.clock import KeptClock
 from reconciler.emulator.database import Database
 from reconciler.emulator.doors import Doors
+from reconciler.emulator.errors import DatabaseGoneError, DatabaseUnusableError
 from reconciler.emulator.faults.active import ActiveFaults
 from reconciler.emulator.faults.admin import FaultAdmin
 from reconciler.emulator.faults.connections import Connections
@@ -42,7 +46,12 @@ if TYPE_CHECKING:
 
     from reconciler.emulator.life.pace import Pace
     from reconciler.emulator.moments import Micros
+    from reconciler.emulator.server import Listener
     from reconciler.emulator.talonic.pace import Pace as TalonicPace
+
+_LOG = logging.getLogger("reconciler.emulator")
+# How long a thread waits before it tries a database again that it could not use, in seconds.
+_PAUSE = 1.0
 
 
 class Host:
@@ -89,6 +98,8 @@ class Host:
         self._database = Database(database)
         clock = KeptClock(self._database)
         clock.start(speed=speed, offset=offset)
+        opened = database.stat()
+        self._path, self._identity = database, (opened.st_dev, opened.st_ino)
         outbox = Outbox(self._database)
         self._sender = Sender(outbox)
         talonic = TalonicBatches(self._database, clock, talonic_pace)
@@ -100,7 +111,7 @@ class Host:
             api_key=api_key,
             clock=clock,
             pace=pace,
-            others=[talonic.advance, self._sender.permit],
+            others=[self._check_database, talonic.advance, self._sender.permit],
             outbox=outbox,
         )
         documents = Documents(self._database, clock, talonic_pace)
@@ -134,21 +145,23 @@ class Host:
         """The applications of the two services."""
         return list(self._doors.behind.values())
 
-    async def serve(self, host: str, port: int, ready: Callable[[str], None]) -> int | None:
+    async def serve(self, listener: Listener, ready: Callable[[str], None]) -> int | None:
         """Serve, move batches on and tell of them, until a signal ends it; with its number.
 
         Raises:
-            CannotListenError: if the address or the port cannot be listened on.
-            EmulatorError: if the database can no longer be used.
+            CannotListenError: if a fault had closed the listener and it could not be opened again.
+            EmulatorError: if the database is gone, or documents cannot be read.
         """
-        server = Server(self.app, host=host, port=port, connections=self.connections)
+        server = Server(self.app, listener=listener, connections=self.connections)
         stop, mute = threading.Event(), threading.Event()
         failures: list[BaseException] = []
 
-        def begin(name: str, work: Callable[[], None]) -> threading.Thread:
+        def begin(
+            name: str, work: Callable[[threading.Event], None], end: threading.Event
+        ) -> threading.Thread:
             def run() -> None:
                 try:
-                    work()
+                    self._keep_at(name, work, end)
                 except BaseException as error:  # noqa: BLE001 - handed to the thread that serves
                     failures.append(error)
                     server.stop()
@@ -159,8 +172,8 @@ class Host:
             thread.start()
             return thread
 
-        worker = begin("worker", lambda: self._service.work(stop=stop))
-        sender = begin("sender", lambda: self._sender.run(mute))
+        worker = begin("worker", lambda end: self._service.work(stop=end), stop)
+        sender = begin("sender", self._sender.run, mute)
         try:
             return await server.serve(ready)
         finally:
@@ -172,6 +185,29 @@ class Host:
             worker.join()
             if failures:
                 raise failures[0]
+
+    def _keep_at(self, name: str, work: Callable[[threading.Event], None], end: threading.Event) -> None:
+        """Do a thread's work until its end, also past a database that is locked or full for a while."""
+        while not end.is_set():
+            try:
+                work(end)
+            except (DatabaseUnusableError, sqlite3.Error) as error:
+                _LOG.warning("the %s pauses: %s", name, error)
+                end.wait(_PAUSE)
+
+    def _check_database(self, now: Micros) -> None:
+        """See that the database is still the file that was opened.
+
+        Raises:
+            DatabaseGoneError: if it is not.
+        """
+        del now
+        try:
+            there = os.stat(self._path)  # noqa: PTH116 - asked ten times a second
+        except OSError as error:
+            raise DatabaseGoneError(self._path) from error
+        if (there.st_dev, there.st_ino) != self._identity:
+            raise DatabaseGoneError(self._path)
 
     def close(self) -> None:
         """Close the database. Call it when `serve` has returned."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import socket
 import sqlite3
@@ -64,7 +65,7 @@ def test_what_was_created_stands_after_a_restart_and_so_does_the_clock(tmp_path:
         then = first.client.get("/__admin/clock").json()["now"]
         first.end()
     with emulator(tmp_path, "--root", "documents") as second:
-        assert second.client.get("/__admin/clock").json() == {"now": then, "speed": 0.0}
+        assert second.client.get("/__admin/clock").json() == {"now": then, "speed": 0.0, "settled": True}
         assert [batch["id"] for batch in second.batches()] == made[::-1]
 
 
@@ -144,7 +145,7 @@ def test_duplicates_are_told_with_the_earlier_batches(tmp_path: Path) -> None:
         told = there.client.get("/__admin/duplicates").json()
         assert (told["count"], [(each["batch"]["id"], each["earlier"]) for each in told["duplicates"]]) == (
             1,
-            [(second, [first])],
+            [(second, first)],
         )
 
 
@@ -157,6 +158,8 @@ def test_duplicates_are_told_with_the_earlier_batches(tmp_path: Path) -> None:
         ({"advance": "yesterday"}, "Input should be a duration such as '500ms', '90s', '10m', '2h' or '1d'"),
         ({"advance": "-1s"}, "Input should be a duration such as '500ms', '90s', '10m', '2h' or '1d'"),
         ({"set": 1}, "Extra inputs are not permitted"),
+        ({"advance": "5000000d"}, "the clock shows times from 1970 up to the year 9000"),
+        ({"advance": "999999999d"}, "the clock shows times from 1970 up to the year 9000"),
     ],
     ids=str,
 )
@@ -171,6 +174,33 @@ def test_a_clock_is_moved_by_sense_alone(shared: Emulator, body: dict[str, objec
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with emulator(tmp_path_factory.mktemp("shared")) as there:
         yield there
+
+
+def test_a_stepped_clock_answers_when_what_became_due_is_done(tmp_path: Path) -> None:
+    documents(tmp_path, *(f"{number:02}" for number in range(20)), files=3)
+    with emulator(tmp_path, "--root", "documents") as there:
+        for number in range(20):
+            there.create(f"dir-{number:02}")
+        reply = there.client.post("/__admin/clock", json={"advance": "1d"}).json()
+        assert (reply["settled"], {batch["status"] for batch in there.batches()}) == (True, {"COMPLETED"})
+
+
+def test_a_web_page_may_not_move_the_clock(shared: Emulator) -> None:
+    reply = shared.client.post(
+        "/__admin/clock", json={"advance": "1s"}, headers={"Origin": "https://example.com"}
+    )
+    assert (reply.status_code, reply.json()) == (403, {"detail": "A web page may not change this"})
+
+
+def test_a_clock_may_not_start_where_it_cannot_be_shown(tmp_path: Path) -> None:
+    code, said = refused(tmp_path, "--clock-offset", "-36500d")
+    assert (code, said) == (
+        1,
+        (
+            "Error: .reconciler/emulator.db: the clock shows times from 1970 up to the year 9000\n"
+            "  next: Give another --clock-offset\n"
+        ),
+    )
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
@@ -216,19 +246,75 @@ def test_a_root_that_cannot_be_read_is_named_and_nothing_is_made(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_every_fault_of_a_fault_file_is_told_at_once(tmp_path: Path) -> None:
+def test_every_fault_of_a_fault_file_is_told_at_once_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "faults.yaml").write_text(
         "apiVersion: reconciler/v1\nkind: Faults\nfaults:\n"
-        "  - {fault: closed, probability: 2}\n  - {fault: melted, nth: 1}\n"
+        "  - {fault: closed, probability: 2}\n  - {fault: close, nth: 1}\n"
     )
     code, said = refused(tmp_path, "--faults", "faults.yaml")
     assert code == 1
-    lines = said.splitlines()
-    assert lines[0] == "Error: the fault file faults.yaml is not valid"
-    assert "faults[0].probability" in said
-    assert "faults[1].fault" in said
-    assert lines[-1] == "  next: reconciler schema faults prints what may stand in it"
-    assert "Traceback" not in said
+    assert said.splitlines()[0] == "faults.yaml:4:34: faults[0].probability: should be 1 or less, not 2"
+    assert said.splitlines()[1].startswith("faults.yaml:5:13: faults[1].fault: ")
+    assert "did you mean closed?" in said
+    assert not (tmp_path / ".reconciler").exists()
+
+
+def test_a_start_that_fails_leaves_no_trace_and_moves_no_running_clock(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--db", "x.db", "--speed", "60") as there:
+        port = there.url.rpartition(":")[2]
+        for options in (("--db", "x.db", "--speed", "0"), ("--db", "y.db", "--clock-offset", "2h")):
+            code, said = refused(tmp_path, "--port", port, *options)
+            assert (code, said.splitlines()[0]) == (1, f"Error: cannot listen on 127.0.0.1, port {port}")
+        assert there.client.get("/__admin/clock").json()["speed"] == 60
+        assert not (tmp_path / "y.db").exists()
+
+
+def test_a_database_that_is_deleted_ends_the_service_with_the_reason(tmp_path: Path) -> None:
+    with emulator(tmp_path, "--db", "x.db") as there:
+        (tmp_path / "x.db").unlink()
+        there.client.close()
+        errors = there.process.communicate()[1]
+    assert (there.process.returncode, errors) == (
+        1,
+        "Error: x.db was deleted or replaced while it was served\n",
+    )
+
+
+def test_a_database_that_is_locked_for_long_stops_nothing_for_good(tmp_path: Path) -> None:
+    documents(tmp_path, "a")
+    options = ("--root", "documents", "--db", "x.db", "--pending", "0s", "--per-file", "0s")
+    with emulator(tmp_path, *options) as there:
+        with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert there.create("dir-a").status_code == 503
+            other.execute("ROLLBACK")
+        assert there.create("dir-a").status_code == 200
+        assert there.client.post("/__admin/clock", json={"advance": "1s"}).json()["settled"]
+        assert [batch["status"] for batch in there.batches()] == ["COMPLETED"]
+
+
+def test_a_root_that_vanishes_fails_batches_and_nothing_else(tmp_path: Path) -> None:
+    root = documents(tmp_path, "a")
+    with emulator(tmp_path, "--root", "documents") as there:
+        there.create("dir-a")
+        shutil.rmtree(root)
+        assert there.client.post("/__admin/clock", json={"advance": "1h"}).json()["settled"]
+        assert [batch["status"] for batch in there.batches()] == ["FAILED"]
+        assert there.create("dir-a").status_code == 404
+        assert there.end() == (128 + signal.SIGTERM, "")
+
+
+def test_a_configuration_that_cannot_be_used_shows_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "a.yaml").write_text("type: parse\n")
+    code, said = refused(tmp_path, "--configurations", "saved")
+    assert (code, said) == (
+        1,
+        (
+            "Error: saved: Configuration file 'a.yaml' is not valid: its type should be one of"
+            " parse_v2, extract_v2, not 'parse'\n"
+        ),
+    )
 
 
 def test_a_clock_that_runs_cannot_start_with_an_offset(tmp_path: Path) -> None:
@@ -250,6 +336,10 @@ def test_a_clock_that_runs_cannot_start_with_an_offset(tmp_path: Path) -> None:
         (("--pending", "soon"), "Invalid value for '--pending': 'soon' is no duration such as 500ms"),
         (("--pending", "-1s"), "Invalid value for '--pending': '-1s' is no duration such as 500ms"),
         (("--fail-files", "2"), "Invalid value for '--fail-files': 2.0 is not in the range 0<=x<=1."),
+        (("--pending", "999999999d"), "Invalid value for '--pending': '999999999d' is longer than 36500d"),
+        (("--speed", "nan"), "Invalid value for '--speed': 'nan' is no number"),
+        (("--fail-files", "nan"), "Invalid value for '--fail-files': 'nan' is no number"),
+        (("--api-key", ""), "Invalid value for '--api-key': it should be letters, digits and marks"),
         (("--port", "99999"), "Invalid value for '--port': 99999 is not in the range 0<=x<=65535."),
     ],
     ids=str,

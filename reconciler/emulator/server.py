@@ -1,7 +1,8 @@
 """Run an ASGI application over HTTP: uvicorn in this process, on a listener that faults may close for a time.
 
 While the listener is closed, its port is kept by a socket that is bound and does not listen: connections
-are refused, and no other program is given the port.
+are refused, and on Linux no other program is given the port. Only in the moment between closing the one
+and binding the other may one be quicker.
 
 Not here: what is served, and what faults do to a request.
 """
@@ -25,6 +26,7 @@ from reconciler.emulator.faults.errors import CannotListenError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+    from typing import Self
 
     from starlette.types import ASGIApp
 
@@ -69,16 +71,57 @@ def run(
     Raises:
         CannotListenError: if the address or the port cannot be listened on.
     """
-    server = Server(app, host=host, port=port, connections=connections)
-    return asyncio.run(server.serve(ready))
+    with Listener(host, port) as listener:
+        server = Server(app, listener=listener, connections=connections)
+        return asyncio.run(server.serve(ready))
+
+
+class Listener:
+    """A port that was taken before there is anything to serve. Who connects waits until a `Server` serves it.
+
+    It is a context manager, and closes at its end, whether it was served or not.
+
+    Args:
+        host: The address or name to listen on; of a name with several addresses, the first is taken.
+        port: The port; 0 for any that is free.
+
+    Raises:
+        CannotListenError: if the address or the port cannot be listened on.
+
+    Attributes:
+        host: The address or name asked for.
+        port: The true port.
+        url: The base URL, with the true port and no slash at the end.
+        socket: What listens.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 8642) -> None:
+        self.socket = _listen(host, port)
+        self.host = host
+        self.port: int = self.socket.getsockname()[1]
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"http://{name}:{self.port}"
+
+    def close(self) -> None:
+        """Give the port back. More often than once is as good as once."""
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
 
 
 class Server:
-    """One server. The port is taken when it is made, so that its address is known before it serves.
+    """One server. Its port is taken before it serves.
 
     Args:
         app: What is served. It has no lifespan to run.
-        host: The address or name to listen on; of a name with several addresses, the first is taken.
+        listener: What it serves on, and closes when it ends. Without one, one is made of `host` and `port`.
+        host: The address or name to listen on.
         port: The port; 0 for any that is free.
         connections: What the application's `Injector` was given.
         protocol: The protocol of uvicorn; the fastest that is installed by default.
@@ -94,15 +137,15 @@ class Server:
         self,
         app: ASGIApp,
         *,
+        listener: Listener | None = None,
         host: str = "127.0.0.1",
         port: int = 8642,
         connections: Connections | None = None,
         protocol: type[asyncio.Protocol] = AutoHTTPProtocol,
     ) -> None:
         connections = Connections() if connections is None else connections
-        listener = _listen(host, port)
-        name = f"[{host}]" if ":" in host else host
-        self.url = f"http://{name}:{listener.getsockname()[1]}"
+        listener = Listener(host, port) if listener is None else listener
+        self.url = listener.url
         config = uvicorn.Config(
             app,
             http=connections.protocol(protocol),
@@ -121,7 +164,7 @@ class Server:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        self._server = _Uvicorn(config, host, listener, connections)
+        self._server = _Uvicorn(config, listener, connections)
 
     async def serve(self, ready: Callable[[str], None] = _nobody) -> int | None:
         """Serve until a signal or `stop` ends it, once; in the main thread, signals are heard.
@@ -152,16 +195,14 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """Uvicorn with a listener that can be closed and opened again, and that hands signals over."""
 
-    def __init__(
-        self, config: uvicorn.Config, host: str, listener: socket.socket, connections: Connections
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, listener: Listener, connections: Connections) -> None:
         super().__init__(config)
-        self.listener = listener
+        self.listener = listener.socket
         self.ready: Callable[[], None] = lambda: None
         self.signal: int | None = None
         self.failure: CannotListenError | None = None
-        self._host = host
-        self._port: int = listener.getsockname()[1]
+        self._host = listener.host
+        self._port = listener.port
         self._connections = connections
         self._closings = 0
         self._reopening: set[asyncio.Task[None]] = set()
@@ -174,7 +215,7 @@ class _Uvicorn(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for task in self._reopening:
             task.cancel()
-        # What faults hold goes first: otherwise each such request would have to be cancelled.
+        # What faults hold and what is not whole goes first: otherwise each would have to be cancelled.
         self._connections.end()
         await super().shutdown(sockets)
 
@@ -201,9 +242,9 @@ class _Uvicorn(uvicorn.Server):
             for server in self.servers:
                 server.close()
             self.listener.close()
-            # Keeps the port. Whoever may have been quicker shows when the listener opens.
+            # Whoever may have been quicker shows when the listener opens.
             with contextlib.suppress(CannotListenError):
-                self.listener = _bound(self._host, self._port)
+                self.listener = _kept(self._host, self._port)
         self._connections.shut()
         self._closings += 1
         task = asyncio.ensure_future(self._reopen_after(seconds))
@@ -215,9 +256,8 @@ class _Uvicorn(uvicorn.Server):
         self._closings -= 1
         if self._closings or self.should_exit:
             return
-        self.listener.close()
         try:
-            self.listener = _listen(self._host, self._port)
+            self.listener = _opened(self.listener, self._host, self._port)
         except CannotListenError as error:
             self.failure, self.should_exit = error, True
             return
@@ -226,8 +266,36 @@ class _Uvicorn(uvicorn.Server):
         await super().startup([self.listener])
 
 
+def _kept(host: str, port: int) -> socket.socket:
+    """Take a port so that nobody else is given it, though nobody listens there.
+
+    Raises:
+        CannotListenError: if it cannot be had.
+    """
+    keeper = _bound(host, port)
+    # What is bound with it would share the port with whoever sets it too.
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return keeper
+
+
+def _opened(keeper: socket.socket, host: str, port: int) -> socket.socket:
+    """Listen on what keeps the port; anew, when that was not to be had.
+
+    Raises:
+        CannotListenError: if the port cannot be listened on.
+    """
+    if keeper.fileno() < 0:
+        return _listen(host, port)
+    # Its connections inherit it, and would keep the port from the next one.
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return _listening(keeper, host, port)
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    listener = _bound(host, port)
+    return _listening(_bound(host, port), host, port)
+
+
+def _listening(listener: socket.socket, host: str, port: int) -> socket.socket:
     try:
         # Here and not only in asyncio: two may be bound to a port, and only one may listen.
         listener.listen(_BACKLOG)

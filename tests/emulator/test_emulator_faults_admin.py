@@ -102,7 +102,9 @@ def test_wrong_faults_are_refused_with_every_problem_and_change_nothing(method: 
     this.ask("PUT", "/__admin/faults", json=document(RESET))
     before = this.ask("GET", "/__admin/faults").json()
     wrong = {"fault": "drip", "every": 0, "bytes": 0}
-    reply = this.ask(method, "/__admin/faults", json=document(RESET, wrong) if method == "PUT" else wrong)
+    content = json.dumps(document(RESET, wrong) if method == "PUT" else wrong)
+    columns = {name: content.rindex(f'"{name}": 0') + len(name) + 5 for name in ("every", "bytes")}
+    reply = this.ask(method, "/__admin/faults", content=content)
     assert (reply.status_code, reply.json()) == (
         422,
         {
@@ -111,8 +113,10 @@ def test_wrong_faults_are_refused_with_every_problem_and_change_nothing(method: 
                     "loc": ["body", "faults", 1, name],
                     "msg": f"faults[1].{name}: should be 1 or more, not 0",
                     "type": "minimum",
+                    "line": 1,
+                    "column": columns[name],
                 }
-                for name in ("bytes", "every")
+                for name in ("every", "bytes")
             ]
         },
     )
@@ -156,6 +160,9 @@ def test_requests_are_filtered_and_paged() -> None:
     table: list[tuple[JSON, list[int]]] = [
         ({}, [1, 2, 3, 4]),
         ({"method": "GET"}, [1, 3]),
+        ({"method": "get"}, [1, 3]),
+        ({"effect": "true"}, [1]),
+        ({"effect": "false"}, [2, 3, 4]),
         ({"path": "/a/*"}, [2, 4]),
         ({"status": 404}, [2]),
         ({"status": "none"}, [3]),
@@ -185,6 +192,9 @@ def test_requests_are_filtered_and_paged() -> None:
         ("limit=" + "9" * 5000, ["limit"]),
         ("status=²", ["status"]),
         ("colour=red", ["colour"]),
+        ("effect=yes", ["effect"]),
+        ("effect=%ED%A0%80", ["effect"]),
+        ("path=" + "*" * 201, ["path"]),
     ],
 )
 def test_a_wrong_filter_is_refused(query: str, names: list[str]) -> None:
@@ -248,3 +258,37 @@ def test_the_journal_keeps_the_newest_within_its_bounds() -> None:
     for _ in range(5):
         this.ask("POST", "/a", content=json.dumps("x" * 10_000))
     assert this.found() == [4, 5]
+
+
+def test_half_a_character_is_refused_and_breaks_nothing() -> None:
+    this = World()
+    for method, body in (("POST", RESET), ("PUT", document(RESET))):
+        content = json.dumps(body).replace("first", "\\ud800")
+        reply = this.ask(method, "/__admin/faults", content=content)
+        assert (reply.status_code, [each["type"] for each in reply.json()["detail"]]) == (422, ["value"])
+        assert this.ask("GET", "/__admin/faults").json() == EMPTY
+
+
+def test_whatever_a_request_holds_can_be_shown() -> None:
+    this = World()
+    half = "%ED%A0%80"
+    this.ask("POST", f"/a{half}?{half}={half}", content=b'{"\\ud800": "\\udfff"}')
+    (shown,) = this.ask("GET", "/__admin/requests").json()["requests"]
+    assert (shown["path"], shown["body"]) == ("/a\ufffd\ufffd\ufffd", {"bytes": 20})
+    assert this.ask("GET", f"/__admin/requests?{half}={half}").status_code == 422
+
+
+def test_a_pattern_of_many_stars_does_not_hang_the_service() -> None:
+    this = World()
+    this.ask("GET", "/" + "a" * 2000)
+    assert this.found(path="/" + "*a" * 60 + "b") == []
+    assert this.found(path="/" + "*a" * 60) == [1]
+
+
+def test_a_refused_request_took_no_effect() -> None:
+    this = World()
+    this.ask("PUT", "/__admin/faults", json=document({"fault": "clock", "nth": 3}))
+    for path in ("/a", "/none", "/none"):
+        this.ask("POST", path)
+    assert this.found(effect="true") == [1]
+    assert [each.effect for each in this.journal] == [True, False, False]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import Any, TypeAlias
 
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.emulator.chance import draw
-from reconciler.emulator.faults.active import ActiveFaults, Every, Nth, Share, fires, glob_matches
+from reconciler.emulator.faults.active import ActiveFaults, Every, Nth, Share, fires
 from reconciler.emulator.faults.document import NO_FAULTS, faults_of
+from reconciler.emulator.faults.globs import glob_matches
 
 JSON: TypeAlias = Any
 
@@ -136,3 +139,43 @@ def test_an_added_entry_leaves_the_counts_of_the_others() -> None:
     assert [(count.matched, count.fired) for count in faults.counts] == [(2, 0), (1, 1)]
     faults.replace(more)
     assert [(count.matched, count.fired) for count in faults.counts] == [(0, 0), (0, 0)]
+
+
+def expression(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*|\*)", pattern)
+    return re.compile(
+        "".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts), re.DOTALL
+    )
+
+
+def words(letters: str, longest: int) -> list[str]:
+    return [
+        "".join(each) for length in range(longest + 1) for each in itertools.product(letters, repeat=length)
+    ]
+
+
+def test_a_glob_says_what_the_regular_expression_says() -> None:
+    paths = words("ab/", 4)
+    wrong = [
+        (pattern, path)
+        for pattern in words("ab/*", 5)
+        for compiled in [expression(pattern)]
+        for path in paths
+        if glob_matches(pattern, path) is (compiled.fullmatch(path) is None)
+    ]
+    assert wrong == []
+
+
+@given(
+    pattern=st.lists(st.sampled_from(["a", "b", "/", "*", "**"]), max_size=9).map("".join),
+    path=st.text("ab/", max_size=12),
+)
+def test_so_it_does_of_longer_ones(pattern: str, path: str) -> None:
+    assert glob_matches(pattern, path) is (expression(pattern).fullmatch(path) is not None)
+
+
+@pytest.mark.parametrize("star", ["*", "**"])
+def test_no_glob_is_slow(star: str) -> None:
+    # A regular expression would need longer than the world is old.
+    assert glob_matches("/" + f"{star}a" * 60 + "b", "/" + "a" * 100_000) is False
+    assert glob_matches("/" + f"{star}a" * 60 + star, "/" + "a" * 100_000) is True

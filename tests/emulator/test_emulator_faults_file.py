@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
+from emulator_process import refused
 
 from reconciler.emulator.faults.active import Entry, Every, Nth, Share
 from reconciler.emulator.faults.document import (
@@ -135,30 +136,30 @@ def test_every_problem_of_a_file_is_said_at_once() -> None:
         "{fault: status, status: 429, every: 1, retryAfter: {}, body: xml}",
     ) == [
         "faults[0]: needs exactly one of probability, nth and every",
+        "faults[0].status: should be 400 or more, not 200",
+        "faults[0].nth: should be 1 or more, not 0",
         (
             "faults[0]: the fault status has no foo; it has fault, name, on, probability, nth, every, times,"
             " when, status, body, retryAfter"
         ),
-        "faults[0].nth: should be 1 or more, not 0",
-        "faults[0].status: should be 400 or more, not 200",
         "faults[1]: truncated has no choice of when",
         'faults[1].probability: should be a number, not "much"',
-        f'faults[2].fault: should be one of {", ".join(KINDS)}, not "nope"',
+        f'faults[2].fault: there is no fault "nope" (there are {", ".join(KINDS)})',
         "faults[3].location: points to another host; say otherHost: true if that is meant",
         "faults[4]: needs status",
         "faults[4].nth: should not be empty, not []",
         "faults[5]: needs fault",
         'faults[6]: should be a mapping, not "text"',
-        "faults[7]: late has no choice of when",
         'faults[7].every: should be a whole number, not "yes"',
-        "faults[8].nth: should have no value twice, not [1, 1, 0]",
-        "faults[8].nth[2]: should be 1 or more, not 0",
-        "faults[8].on: this has no host; it has method, path",
+        "faults[7]: late has no choice of when",
+        'faults[8].when: should be one of before, after, not "sometimes"',
         'faults[8].on.method: should be a method in capitals, such as POST, not "post"',
         'faults[8].on.path: should begin with / or *, not "api"',
-        'faults[8].when: should be one of before, after, not "sometimes"',
-        'faults[9].body: should be one of json, html, empty, not "xml"',
+        "faults[8].on: this has no host; it has method, path",
+        "faults[8].nth: should have no value twice, not [1, 1, 0]",
+        "faults[8].nth[2]: should be 1 or more, not 0",
         "faults[9].retryAfter: needs date",
+        'faults[9].body: should be one of json, html, empty, not "xml"',
     ]
 
 
@@ -171,16 +172,16 @@ def test_every_problem_of_a_file_is_said_at_once() -> None:
         (
             "apiVersion: v2\nkind: Fault\nfaults: 1\nsede: 1\nseed: -1\n",
             [
-                "this has no sede; it has apiVersion, kind, seed, faults",
                 'apiVersion: should be reconciler/v1, not "v2"',
-                "faults: should be a list, not 1",
                 'kind: should be Faults, not "Fault"',
+                "faults: should be a list, not 1",
+                "this has no sede; it has apiVersion, kind, seed, faults",
                 "seed: should be 0 or more, not -1",
             ],
         ),
-        ("a: [", ["line 1, column 5: expected the node content, but found '<stream end>'"]),
+        ("a: [", ["expected the node content, but found '<stream end>'"]),
         ("a: &x 1\nb: *x\n", ["it uses a YAML alias"]),
-        ("a: 1\na: 2\n", ["line 2, column 1: the key 'a' stands here twice"]),
+        ("a: 1\na: 2\n", ["the key 'a' stands here twice"]),
         ("[" * 21 + "]" * 21, ["it nests deeper than 20 levels"]),
         ("[" * 50_000, ["it nests deeper than 20 levels"]),
         ("- " * 30, ["it nests deeper than 20 levels"]),
@@ -215,7 +216,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_faults(path)
     assert (
         str(caught.value)
-        == f"{path} is not a valid fault file:\n  it cannot be read: No such file or directory"
+        == f"{path} is not a valid fault file:\n  {path}:1:1: it cannot be read: No such file or directory"
     )
 
 
@@ -259,3 +260,113 @@ def test_every_kind_can_be_written_with_its_defaults_alone() -> None:
     file: FaultFile = faults_of({**NO_FAULTS.source, "faults": entries}, source="f")
     assert [kind_name(entry.fault) for entry in file.entries] == list(KINDS)
     assert {Refused(), ClockOff(), Drip()} <= {entry.fault for entry in file.entries}
+
+
+def places(text: str) -> list[str]:
+    with pytest.raises(FaultFileError) as caught:
+        parse_faults(text.encode(), source="f")
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def test_each_problem_has_its_line_and_column() -> None:
+    text = HEAD + (
+        "sede: 1\n"
+        "faults:\n"
+        "  - fault: closed\n"
+        "    probability: 2\n"
+        "  - {fault: reset, nth: 1, on: {method: GET, host: x}}\n"
+        "  - {nth: 1}\n"
+    )
+    assert places(text) == [
+        "f:3:1: this has no sede; it has apiVersion, kind, seed, faults",
+        "f:6:18: faults[0].probability: should be 1 or less, not 2",
+        "f:7:46: faults[1].on: this has no host; it has method, path",
+        "f:8:5: faults[2]: needs fault",
+    ]
+    assert places("a: 1\na: 2\n") == ["f:2:1: the key 'a' stands here twice"]
+    assert places("a: b\n- c\n")[0].startswith("f:2:1: ")
+    assert places("a: &x 1\nb: *x\n") == ["f:2:4: it uses a YAML alias"]
+
+
+@pytest.mark.parametrize("indent", [1, 4, "\t"])
+def test_json_has_lines_and_columns_too(indent: int | str) -> None:
+    document = {**NO_FAULTS.source, "faults": [{"fault": "drip", "every": 0, "name": "/\\é"}]}
+    width = len(" " * indent if isinstance(indent, int) else indent) * 3
+    text = json.dumps(document, indent=indent).replace("/", "\\/")
+    assert places(text) == [f"f:7:{width + 10}: faults[0].every: should be 1 or more, not 0"]
+
+
+def test_an_unknown_kind_is_told_with_the_one_that_was_meant_and_nothing_else() -> None:
+    assert entry_problems(
+        "{fault: close, every: 0, seconds: 1}",
+        "{fault: melted, times: 0}",
+        "{fault: extra_fields}",
+        "{fault: [1], when: x}",
+        "{fault: Timeout, every: 1}",
+    ) == [
+        f'faults[0].fault: there is no fault "close"; did you mean closed? (there are {", ".join(KINDS)})',
+        'faults[1].fault: there is no fault "melted"',
+        'faults[2].fault: there is no fault "extra_fields"; did you mean extraFields?',
+        "faults[3].fault: there is no fault [1]",
+        'faults[4].fault: there is no fault "Timeout"; did you mean timeout?',
+    ]
+
+
+def test_one_entry_is_no_file_and_says_so() -> None:
+    assert problems("{fault: closed, nth: 1}") == [
+        "needs apiVersion and kind and faults",
+        "this is one entry of a fault file, not a file: POST adds one, PUT takes a whole file",
+    ]
+
+
+@pytest.mark.parametrize("location", ["", "location: /here, ", "location: https, "])
+def test_another_host_that_is_not_named_is_a_problem(location: str) -> None:
+    assert entry_problems(f"{{fault: redirect, {location}otherHost: true, every: 1}}") == [
+        "faults[0].otherHost: needs a location that points to another host"
+    ]
+
+
+def test_half_a_character_is_refused_where_it_stands() -> None:
+    entry = '{fault: reset, nth: 1, name: "\\ud800"}'
+    assert entry_problems(entry) == ["faults[0].name: holds half a character, a lone surrogate"]
+    assert places('{"faults":\n [{"name": "\\ud800"}]}') == [
+        "f:2:12: faults[0].name: holds half a character, a lone surrogate"
+    ]
+    assert problems('{"a": {"\\udfff": 1}}') == ["a: a key in it holds half a character, a lone surrogate"]
+    # A whole one, written in two halves.
+    assert problems('"\\ud83d\\ude00"') == ['should be a mapping, not "\\ud83d\\ude00"']
+
+
+def test_the_command_line_tells_each_problem_in_a_line_as_editors_read_them(tmp_path: Path) -> None:
+    (tmp_path / "faults.yaml").write_text(
+        HEAD + "faults:\n  - fault: closed\n    probability: 2\n  - {fault: close, nth: 0}\n"
+    )
+    assert refused(tmp_path, "--faults", "faults.yaml") == (
+        1,
+        (
+            "faults.yaml:5:18: faults[0].probability: should be 1 or less, not 2\n"
+            'faults.yaml:6:13: faults[1].fault: there is no fault "close"; did you mean closed?'
+            f" (there are {', '.join(KINDS)})\n"
+        ),
+    )
+    assert refused(tmp_path, "--faults", "none.yaml") == (
+        1,
+        "none.yaml:1:1: it cannot be read: No such file or directory\n",
+    )
+    assert list(tmp_path.iterdir()) == [tmp_path / "faults.yaml"]
+
+
+def test_a_key_given_twice_in_json_is_refused_with_its_place() -> None:
+    with pytest.raises(FaultFileError) as caught:
+        parse_faults(b'{"apiVersion": "reconciler/v1", "kind": "Faults", "seed": 1, "seed": 2}', source="x")
+    assert [(each.line, str(each)) for each in caught.value.problems] == [
+        (1, "the key 'seed' stands here twice")
+    ]
+
+
+def test_a_location_with_a_newline_at_its_end_is_refused() -> None:
+    entry = {"fault": "redirect", "nth": 1, "location": "/x\n"}
+    document = {"apiVersion": "reconciler/v1", "kind": "Faults", "faults": [entry]}
+    with pytest.raises(FaultFileError) as caught:
+        parse_faults(json.dumps(document).encode(), source="x")
+    assert [each.place for each in caught.value.problems] == ["faults[0].location"]

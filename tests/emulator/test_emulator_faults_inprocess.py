@@ -342,18 +342,6 @@ def test_the_owner_cannot_be_locked_out() -> None:
     assert this.shown() == []
 
 
-def test_what_the_application_raises_reaches_the_client() -> None:
-    this = world("closed", nth=2)
-
-    async def story() -> None:
-        for _ in range(2):
-            with pytest.raises(json.JSONDecodeError):
-                await ask(this, json=None, content=b"{")
-
-    asyncio.run(story())
-    assert [(each["effect"], each["body"]) for each in this.shown()] == [(False, {"bytes": 1})] * 2
-
-
 def test_a_cancelled_request_leaves_nothing_running() -> None:
     this = world("late")
     stuck = asyncio.Event()
@@ -375,8 +363,13 @@ def test_a_cancelled_request_leaves_nothing_running() -> None:
     assert this.effects == []
 
 
-def test_a_server_without_lines_says_what_is_missing() -> None:
+def test_a_server_without_lines_says_what_is_missing(caplog: pytest.LogCaptureFixture) -> None:
     this = world("reset")
     plain = httpx.AsyncClient(transport=httpx.ASGITransport(this.transport._app), base_url="http://local")
-    with pytest.raises(RuntimeError, match="a fault needs the connection"):
-        asyncio.run(plain.post("/api/things", json=BODY))
+    assert asyncio.run(plain.post("/api/things", json=BODY)).status_code == 500
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        (
+            "POST '/api/things': the stand-in failed: RuntimeError: 'a fault needs the connection:"
+            " serve with emulator.server or InProcessTransport'"
+        )
+    ]

@@ -17,7 +17,7 @@ import pytest
 from reconciler.emulator import EmulatorError
 from reconciler.emulator.faults.connections import Connections
 from reconciler.emulator.faults.errors import CannotListenError
-from reconciler.emulator.server import Server, _listen, run
+from reconciler.emulator.server import Listener, Server, run
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -55,6 +55,32 @@ def test_the_name_asked_for_is_the_name_reported() -> None:
     server = Server(app, host="localhost", port=0)
     assert server.url == f"http://localhost:{server._server._port}"
     server._server.listener.close()
+
+
+def test_a_port_is_taken_before_there_is_anything_to_serve() -> None:
+    async def story(listener: Listener) -> tuple[str, str]:
+        server = Server(app, listener=listener)
+        async with httpx.AsyncClient() as client:
+            # Whoever comes before it serves has to wait and is not turned away.
+            early = asyncio.ensure_future(client.get(listener.url))
+            serving = asyncio.ensure_future(server.serve())
+            text = (await early).text
+        server.stop()
+        await serving
+        return server.url, text
+
+    with Listener("127.0.0.1", 0) as listener:
+        with pytest.raises(CannotListenError, match="another program listens there"):
+            Listener("127.0.0.1", listener.port)
+        assert asyncio.run(story(listener)) == (f"http://127.0.0.1:{listener.port}", "ok")
+
+
+def test_a_port_that_is_never_served_is_given_back() -> None:
+    with Listener("localhost", 0) as listener:
+        assert (listener.host, listener.url) == ("localhost", f"http://localhost:{listener.port}")
+    listener.close()
+    with Listener("localhost", listener.port) as again:
+        assert again.port == listener.port
 
 
 def test_a_port_in_use_is_refused() -> None:
@@ -109,17 +135,16 @@ def test_a_listener_that_cannot_open_again_ends_the_server_with_the_reason() -> 
         serving = asyncio.ensure_future(server.serve(lambda url: ready.set()))
         await ready.wait()
         connections.refuse(1)
-        port = server._server._port
-        # Who insists can still take a port that nobody listens on.
-        thief = _listen("127.0.0.1", port)
-        awake.set()
-        try:
-            await serving
-        finally:
-            thief.close()
+        # As if another program had been quicker in the moment between the listener and what keeps its port.
+        server._server.listener.close()
+        with Listener("127.0.0.1", server._server._port):
+            awake.set()
+            with pytest.raises(CannotListenError) as caught:
+                await serving
+        assert (caught.value.host, caught.value.port) == ("127.0.0.1", server._server._port)
+        assert caught.value.reason.startswith("another program listens there")
 
-    with pytest.raises(CannotListenError, match="another program listens there"):
-        asyncio.run(story())
+    asyncio.run(story())
 
 
 def test_the_listener_opens_when_the_last_of_several_refusals_is_over() -> None:

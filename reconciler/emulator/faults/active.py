@@ -6,12 +6,11 @@ has matched, and how many of them it struck.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from reconciler.emulator.chance import draw
+from reconciler.emulator.faults.globs import glob_matches
 
 if TYPE_CHECKING:
     from reconciler.emulator.faults.document import FaultFile
@@ -146,16 +145,3 @@ def fires(trigger: Trigger, seed: int, index: int, number: int) -> bool:
             return number % trigger.step == 0
         case _:
             assert_never(trigger)
-
-
-def glob_matches(pattern: str, path: str) -> bool:
-    """Match a whole path: `*` stands for any characters within a segment, `**` for any across segments."""
-    return _compiled(pattern).fullmatch(path) is not None
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*|\*)", pattern)
-    return re.compile(
-        "".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts), re.DOTALL
-    )

@@ -5,14 +5,16 @@ They ask for no key. Only a page in a browser names an origin, and no page has a
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reconciler.emulator.faults.active import ADMIN, glob_matches
-from reconciler.emulator.faults.document import MAX_BYTES, NO_FAULTS, decode, faults_of, parse_faults
+from reconciler.emulator.faults.active import ADMIN
+from reconciler.emulator.faults.document import MAX_BYTES, NO_FAULTS, parse_faults, with_entry
 from reconciler.emulator.faults.errors import FaultFileError
+from reconciler.emulator.faults.globs import MAX_PATTERN, glob_matches
 from reconciler.emulator.faults.kinds import KINDS, kind_name
 from reconciler.emulator.moments import rfc3339
 
@@ -30,9 +32,16 @@ JSON: TypeAlias = Any
 _SOURCE = "the request"
 _DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1_000
-_FILTERS = ("method", "path", "status", "fault", "limit", "after")
+_FILTERS = ("method", "path", "status", "fault", "effect", "limit", "after")
 _NONE = "none"
 _ANY = "any"
+
+
+class _Reply(JSONResponse):
+    """JSON in ASCII: whatever text a request had in it, it can be shown."""
+
+    def render(self, content: JSON) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 class FaultAdmin:
@@ -61,7 +70,7 @@ class FaultAdmin:
         """GET /__admin/health: the service is up."""
         del request
         facts = {"status": "ok", "time": rfc3339(self._clock()), "requests": self._journal.total}
-        return JSONResponse({**facts, "faults": len(self._active.file.entries)})
+        return _Reply({**facts, "faults": len(self._active.file.entries)})
 
     async def faults(self, request: Request) -> Response:
         """GET, PUT (replace), POST (add one) and DELETE (clear) /__admin/faults.
@@ -69,12 +78,12 @@ class FaultAdmin:
         Each answers with what is in force.
         """
         if request.method in {"GET", "HEAD"}:
-            return JSONResponse(self._shown())
+            return _Reply(self._shown())
         if refusal := _from_browser(request):
             return refusal
         if request.method == "DELETE":
             self._active.replace(NO_FAULTS)
-            return JSONResponse(self._shown())
+            return _Reply(self._shown())
         content = await _content(request)
         if content is None:
             return _refused(413, [_problem([], f"The body is larger than {MAX_BYTES} bytes", "size")])
@@ -82,12 +91,16 @@ class FaultAdmin:
             if request.method == "PUT":
                 self._active.replace(parse_faults(content, source=_SOURCE))
             else:
-                present = self._active.file.source
-                more = [*present["faults"], decode(content, source=_SOURCE)]
-                self._active.extend(faults_of({**present, "faults": more}, source=_SOURCE))
+                self._active.extend(with_entry(self._active.file, content, source=_SOURCE))
         except FaultFileError as error:
-            return _refused(422, [_problem(["body", *p.where], str(p), p.rule) for p in error.problems])
-        return JSONResponse(self._shown())
+            return _refused(
+                422,
+                [
+                    {**_problem(["body", *p.where], str(p), p.rule), "line": p.line, "column": p.column}
+                    for p in error.problems
+                ],
+            )
+        return _Reply(self._shown())
 
     async def requests(self, request: Request) -> Response:
         """GET and DELETE /__admin/requests: what was received, the oldest first."""
@@ -104,7 +117,7 @@ class FaultAdmin:
         found = [each for each in self._journal if each.number > after and _wanted(each, query)]
         shown = found[:limit]
         following = shown[-1].number if len(found) > len(shown) else None
-        return JSONResponse(
+        return _Reply(
             {"requests": [each.shown() for each in shown], "next_after": following, "total": len(found)}
         )
 
@@ -141,7 +154,7 @@ def _problem(place: list[str | int], message: str, kind: str) -> JSON:
 
 
 def _refused(status: int, problems: list[JSON]) -> Response:
-    return JSONResponse({"detail": problems}, status_code=status)
+    return _Reply({"detail": problems}, status_code=status)
 
 
 def _query_problems(query: Mapping[str, str]) -> list[JSON]:
@@ -160,13 +173,20 @@ def _query_problems(query: Mapping[str, str]) -> list[JSON]:
         if not low <= number <= high:
             words = f"Should be a whole number from {low} to {high}, not {text[:60]!a}"
             found.append(_problem(["query", name], words, "out_of_range"))
+    if len(query.get("path", "")) > MAX_PATTERN:
+        words = f"Should have {MAX_PATTERN} characters or fewer"
+        found.append(_problem(["query", "path"], words, "too_long"))
+    if query.get("effect", "true") not in {"true", "false"}:
+        words = f"Should be true or false, not {query['effect'][:60]!a}"
+        found.append(_problem(["query", "effect"], words, "boolean"))
     return found
 
 
 def _wanted(each: Received, query: Mapping[str, str]) -> bool:
     status = _NONE if each.status is None else str(each.status)
     return (
-        query.get("method", each.method) == each.method
+        query.get("method", each.method).upper() == each.method.upper()
+        and query.get("effect", str(each.effect).lower()) == str(each.effect).lower()
         and glob_matches(query.get("path", "**"), each.path)
         and query.get("status", status) == status
         and _fault_wanted(each, query.get("fault"))

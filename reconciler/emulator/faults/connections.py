@@ -2,8 +2,9 @@
 
 An ASGI application can only answer. So uvicorn's protocol is subclassed, here and nowhere else, in the
 two methods by which asyncio tells of a connection's begin and end; a request's connection is then found
-by the addresses of its two ends. After a connection was closed, the application waits until uvicorn has
-noticed, because uvicorn reports a request without an answer as an error only while it has a client.
+by the addresses of its two ends. Of its request, only whether the body is whole is asked. After a
+connection was closed, the application waits until uvicorn has noticed, because uvicorn reports a request
+without an answer as an error only while it has a client.
 
 Of requests sent ahead on one connection without waiting (pipelining), uvicorn tells only the last
 that the client has left; the others wait until the service ends.
@@ -92,8 +93,12 @@ class Connections:
         self._refuse(seconds)
 
     def end(self) -> None:
-        """Let go of all that waits: the service ends."""
+        """Let go of all that waits: the service ends. Requests whose body is not whole never will be."""
         self._ending.set()
+        for protocol in list(self._protocols.values()):
+            cycle = protocol.cycle
+            if cycle is not None and cycle.more_body and not cycle.response_complete:
+                protocol.transport.abort()
 
     async def wait(self, seconds: float | None) -> None:
         """Wait so many seconds, or without end; shorter when the service ends."""
@@ -105,7 +110,7 @@ class Connections:
 
     def _joined(self, protocol: Any) -> None:  # noqa: ANN401 - of uvicorn, whose classes share no type
         self._protocols[protocol.client, protocol.server] = protocol
-        if self._shut:
+        if self._shut or self._ending.is_set():
             # Accepted just before the listener closed.
             protocol.transport.abort()
 

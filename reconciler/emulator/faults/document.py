@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from reconciler.emulator.faults.problems import in_order, problems_of
 from reconciler.emulator.schemas import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import yaml
@@ -74,7 +74,18 @@ def parse_faults(content: bytes, *, source: str) -> FaultFile:
     Raises:
         FaultFileError: if it is not valid; with every problem in it.
     """
-    return faults_of(decode(content, source=source), source=source)
+    return _made(decode(content, source=source), content, source, root=())
+
+
+def with_entry(file: FaultFile, content: bytes, *, source: str) -> FaultFile:
+    """Read the bytes of one more entry for a valid fault file; `source` names them in messages.
+
+    Raises:
+        FaultFileError: if it is not valid; with every problem in it.
+    """
+    present = file.source["faults"]
+    document = {**file.source, "faults": [*present, decode(content, source=source)]}
+    return _made(document, content, source, root=("faults", len(present)))
 
 
 def faults_of(document: object, *, source: str) -> FaultFile:
@@ -91,6 +102,22 @@ def faults_of(document: object, *, source: str) -> FaultFile:
     return FaultFile(seed=int(document.get("seed", 0)), entries=entries, source=document)
 
 
+def _made(document: object, content: bytes, source: str, *, root: tuple[str | int, ...]) -> FaultFile:
+    """Make faults of a document, of which what stands at `root` was read from `content`."""
+    try:
+        return faults_of(document, source=source)
+    except FaultFileError as error:
+        raise _told(source, error.problems, content, root) from None
+
+
+def _told(
+    source: str, problems: Iterable[Problem], content: bytes, root: tuple[str | int, ...] = ()
+) -> FaultFileError:
+    from reconciler.emulator.faults.places import placed
+
+    return FaultFileError(source, in_order(placed(problems, content, _loader(), root)))
+
+
 def decode(content: bytes, *, source: str) -> object:
     """Read YAML or JSON of bounded size and depth into plain values.
 
@@ -103,20 +130,27 @@ def decode(content: bytes, *, source: str) -> object:
         raise _unreadable(source, f"it is larger than {MAX_BYTES} bytes", "size")
     try:
         # JSON first: YAML reads some of its escapes differently.
-        return _checked(json.loads(content), source)
+        return _checked(json.loads(content, object_pairs_hook=_once), content, source)
     except (ValueError, RecursionError):
         pass
     try:
         _check_events(content, source)
-        return _checked(yaml.load(content, _loader()), source)  # noqa: S506 - a SafeLoader
+        return _checked(yaml.load(content, _loader()), content, source)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        message = f"{place}{getattr(error, 'problem', None) or 'it is neither YAML nor JSON'}"
-        raise _unreadable(source, message, "yaml") from error
+        message = getattr(error, "problem", None) or "it is neither YAML nor JSON"
+        raise _unreadable(source, message, "yaml", mark) from error
     # PyYAML lets errors of Python's own conversions through: a number of 5,000 digits.
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise _unreadable(source, f"it holds a value that cannot be used: {error}", "value") from error
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a mapping of JSON's pairs; a key given twice is left to the YAML reader, which says where."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ValueError
+    return mapping
 
 
 def _check_events(content: bytes, source: str) -> None:
@@ -126,12 +160,12 @@ def _check_events(content: bytes, source: str) -> None:
     for event in yaml.parse(content, yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise _unreadable(source, "it uses a YAML alias", "yaml")
+            raise _unreadable(source, "it uses a YAML alias", "yaml", event.start_mark)
         if depth > _MAX_DEPTH:
-            raise _unreadable(source, f"it nests deeper than {_MAX_DEPTH} levels", "size")
+            raise _unreadable(source, f"it nests deeper than {_MAX_DEPTH} levels", "size", event.start_mark)
 
 
-def _checked(document: object, source: str) -> object:
+def _checked(document: object, content: bytes, source: str) -> object:
     # Whatever YAML can hold and JSON cannot (a set, bytes, infinity) could not be shown again.
     text = json.dumps(document, allow_nan=False)
     depth = deepest = 0
@@ -140,11 +174,44 @@ def _checked(document: object, source: str) -> object:
         deepest = max(depth, deepest)
     if deepest > _MAX_DEPTH:
         raise _unreadable(source, f"it nests deeper than {_MAX_DEPTH} levels", "size")
+    if halves := list(_halves(document, ())):
+        raise _told(source, halves, content)
     return document
 
 
-def _unreadable(source: str, message: str, rule: str) -> FaultFileError:
-    return FaultFileError(source, [Problem(where=(), message=message, rule=rule)])
+def _halves(value: object, where: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Find texts with half a character in them, a lone surrogate: no reply could show them again."""
+    problem = Problem(where=where, message="holds half a character, a lone surrogate", rule="value")
+    match value:
+        case str() if not _is_text(value):
+            yield problem
+        case dict():
+            if not all(_is_text(str(name)) for name in value):
+                yield replace(problem, message="a key in it holds half a character, a lone surrogate")
+            for name, inner in value.items():
+                if _is_text(str(name)):
+                    yield from _halves(inner, (*where, name))
+        case list():
+            for index, inner in enumerate(value):
+                yield from _halves(inner, (*where, index))
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unreadable(
+    source: str,
+    message: str,
+    rule: str,
+    mark: Any = None,  # noqa: ANN401 - of either of two classes of PyYAML
+) -> FaultFileError:
+    line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+    return FaultFileError(source, [Problem(where=(), message=message, rule=rule, line=line, column=column)])
 
 
 @cache
@@ -184,20 +251,24 @@ def _validator() -> Draft202012Validator:
     return Draft202012Validator(schema("faults"))
 
 
-def _redirects_elsewhere(document: object) -> list[Problem]:
-    """Find redirects to other hosts that the file does not own up to: a client may carry its key there."""
+def _redirects_elsewhere(document: object) -> Iterator[Problem]:
+    """Find redirects to other hosts that the file does not own up to: a client may carry its key there.
+
+    And those that own up to one and have none.
+    """
     entries = document.get("faults") if isinstance(document, dict) else None
-    return [
-        Problem(
-            where=("faults", index, "location"),
-            message="points to another host; say otherHost: true if that is meant",
-            rule="otherHost",
-        )
-        for index, entry in enumerate(entries if isinstance(entries, list) else [])
-        if isinstance(entry, dict)
-        and _OTHER_HOST.match(str(entry.get("location", "")))
-        and entry.get("otherHost") is not True
-    ]
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        if not isinstance(entry, dict):
+            continue
+        elsewhere = _OTHER_HOST.match(str(entry.get("location", ""))) is not None
+        meant = entry.get("otherHost") is True
+        if elsewhere and not meant:
+            key, message = "location", "points to another host; say otherHost: true if that is meant"
+        elif meant and not elsewhere and entry.get("fault") == "redirect":
+            key, message = "otherHost", "needs a location that points to another host"
+        else:
+            continue
+        yield Problem(where=("faults", index, key), message=message, rule="otherHost")
 
 
 def _whole(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -24,11 +24,17 @@ class Problem:
         where: The way to the value, such as `("faults", 2, "probability")`; empty for the document.
         message: What is wrong there, in words.
         rule: The rule that it breaks, for programs: a keyword of JSON Schema, `yaml`, `size` or `value`.
+        key: The key of that value that is wrong, when it is a key.
+        line: The line where it was written, from 1; 1 also when that is not known.
+        column: The column there, from 1.
     """
 
     where: tuple[str | int, ...]
     message: str
     rule: str
+    key: str | None = None
+    line: int = 1
+    column: int = 1
 
     @property
     def place(self) -> str:
@@ -49,7 +55,7 @@ class FaultFileError(EmulatorError):
     """
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        lines = "".join(f"\n  {problem}" for problem in problems)
+        lines = "".join(f"\n  {source}:{each.line}:{each.column}: {each}" for each in problems)
         super().__init__(f"{source} is not a valid fault file:{lines}")
         self.source = source
         self.problems = tuple(problems)

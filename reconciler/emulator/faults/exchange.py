@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -13,9 +14,10 @@ from reconciler.emulator.faults.kinds import kind_name
 from reconciler.emulator.faults.lists import asked, page_of
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Scope
 
     from reconciler.emulator.faults.answers import Answer
+    from reconciler.emulator.faults.ends import Ends
     from reconciler.emulator.faults.journal import Journal
     from reconciler.emulator.faults.lists import Pages
 
@@ -24,20 +26,22 @@ _LOG = logging.getLogger("reconciler.emulator")
 MAX_HELD: Final = 256 * 1024 * 1024
 
 
+def _took_effect(status: int | None) -> bool:
+    """Say whether a request did what it asked for: what the application refused did nothing."""
+    return status is not None and status < HTTPStatus.BAD_REQUEST
+
+
 class Exchange:
     """One request. What becomes of it is entered in the journal as it happens."""
 
-    def __init__(self, app: ASGIApp, journal: Journal, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp, journal: Journal, scope: Scope, ends: Ends) -> None:
         self.scope = scope
         self.asked = asked(scope)
         self._app = app
         self._journal = journal
-        self._receive = receive
-        self._send = send
+        self.ends = ends
         self._kept: bytearray | None = bytearray()
         self._size = 0
-        self.whole = False
-        self._left = False
         self._replay: list[Message] = []
         self._received = journal.begin(scope["method"], scope["path"], self.asked.pairs)
 
@@ -57,19 +61,16 @@ class Exchange:
             *(self._received.method, self._received.path, query),
             "no reply" if self._received.status is None else self._received.status,
             f", fault {' '.join(struck)}" if struck else "",
-            "" if self._received.effect else ", not carried out",
+            ", not carried out" if struck and not self._received.effect else "",
         )
 
     async def receive(self) -> Message:
         """Hand on a message of the server, and keep what the journal shows of it."""
         if self._replay:
             return self._replay.pop(0)
-        message = await self._receive()
+        message = await self.ends.receive()
         if message["type"] == "http.request":
             self._keep(message.get("body", b""))
-            self.whole = not message.get("more_body", False)
-        else:
-            self._left = True
         return message
 
     async def take_body(self, *, keep: bool) -> bool:
@@ -80,7 +81,7 @@ class Exchange:
         """
         kept: list[Message] = []
         size = 0
-        while not self.whole and not self._left:
+        while not self.ends.whole and not self.ends.left:
             message = await self.receive()
             size += len(message.get("body", b""))
             if keep:
@@ -89,13 +90,13 @@ class Exchange:
                     break
         self._replay = kept
         self._enter_body()
-        return not self._left
+        return not self.ends.left
 
     async def send(self, message: Message) -> None:
         """Hand on a message of the application."""
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and not self.ends.left:
             self.record(status=message["status"])
-        await self._send(message)
+        await self.ends.pass_on(message)
 
     async def pass_through(self) -> None:
         """Let the application answer for itself."""
@@ -103,7 +104,8 @@ class Exchange:
             await self._app(self.asked.scope(self.scope), self.receive, self.send)
         finally:
             self._enter_body()
-        self.record(effect=True)
+        self.record(effect=_took_effect(self._received.status))
+        await self.ends.release()
 
     async def perform(self, pages: Pages, size: int | None = None, *, afterwards: bool = False) -> Answer:
         """Have the application carry the request out, and catch its answer.
@@ -119,8 +121,8 @@ class Exchange:
             await self._app(self.asked.scope(self.scope, size), receive, catcher.send)
         finally:
             self._enter_body()
-        self.record(effect=True)
         answer = catcher.answer()
+        self.record(effect=_took_effect(answer.status))
         page = page_of(answer) if self.scope["method"] == "GET" else None
         if page is not None:
             pages.remember(self.scope["path"], page)
@@ -129,22 +131,22 @@ class Exchange:
     async def reply(self, answer: Answer) -> None:
         """Send a whole answer."""
         await self.start(answer)
-        await self._send({"type": "http.response.body", "body": answer.body, "more_body": False})
+        await self.send_part(answer.body, more=False)
 
     async def start(self, answer: Answer) -> None:
         """Send an answer's status and headers."""
         self.record(status=answer.status)
-        await self._send(
+        await self.ends.send(
             {"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)}
         )
 
     async def send_part(self, part: bytes, *, more: bool) -> None:
         """Send a piece of an answer's body."""
-        await self._send({"type": "http.response.body", "body": part, "more_body": more})
+        await self.ends.send({"type": "http.response.body", "body": part, "more_body": more})
 
     async def waiting(self) -> Message:
         """Hand on the server's next message, past a body that is kept for later."""
-        return await self._receive()
+        return await self.ends.receive()
 
     async def _receive_afterwards(self) -> Message:
         if self._replay:

@@ -5,11 +5,15 @@ Requests below `/__admin` go past it, so that no fault can lock its owner out.
 
 from __future__ import annotations
 
+import json
+import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, assert_never
 
 from reconciler.emulator.faults import bodies, lists
 from reconciler.emulator.faults.active import ADMIN
 from reconciler.emulator.faults.answers import NO_JSON, Answer, instead
+from reconciler.emulator.faults.ends import Ends
 from reconciler.emulator.faults.exchange import Exchange
 from reconciler.emulator.faults.kinds import (
     ClockOff,
@@ -48,8 +52,11 @@ if TYPE_CHECKING:
     from reconciler.emulator.faults.nullable import Nullable
     from reconciler.emulator.moments import Clock
 
-_LEFT: Final = "the client left before its request was whole"
+_LOG = logging.getLogger("reconciler.emulator")
+
+_LEFT: Final = "the client left before its body was whole"
 _TOO_LARGE: Final = "the body is too large to be kept for later: the fault did nothing"
+_MAX_SHOWN: Final = 300
 _NO_JSON: Final = "the answer is no JSON"
 _NOTHING: Final = "the answer has nothing that this fault changes"
 _MICROS_PER_HOUR: Final = 3_600_000_000
@@ -88,19 +95,66 @@ class Injector:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = scope.get("path", "")
-        if scope["type"] != "http" or path == ADMIN or path.startswith(f"{ADMIN}/"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(self._app, self._journal, scope, receive, send)
-        struck = self._active.strike(scope["method"], path)
+        ends = Ends(receive, send)
+        try:
+            if path == ADMIN or path.startswith(f"{ADMIN}/"):
+                await self._admin(scope, ends)
+            else:
+                await self._entered(scope, ends)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client and the owner are to be told
+            await self._failed(scope, ends, error)
+
+    async def _entered(self, scope: Scope, ends: Ends) -> None:
+        """Serve one request that is entered in the journal."""
+        exchange = Exchange(self._app, self._journal, scope, ends)
+        struck = self._active.strike(scope["method"], scope["path"])
         try:
             if struck is None:
                 await self._unstruck(exchange)
             else:
                 exchange.record(fault=struck.entry)
                 await self._struck(exchange, struck, line_of(scope, self._lines))
+        except Exception:
+            if not (ends.left or ends.gone or ends.begun):
+                exchange.record(status=int(HTTPStatus.INTERNAL_SERVER_ERROR))
+            raise
         finally:
+            if ends.left:
+                exchange.record(note=_LEFT, effect=False)
             exchange.log()
+
+    async def _admin(self, scope: Scope, ends: Ends) -> None:
+        await self._app(scope, ends.receive, ends.pass_on)
+        await ends.release()
+
+    async def _failed(self, scope: Scope, ends: Ends, error: Exception) -> None:
+        """Answer for an application that raised, and tell its owner in one line."""
+        name = type(error).__name__
+        if ends.left:
+            # Whoever reads a body that does not come is bound to raise.
+            _LOG.debug("%s %a: %s", scope["method"], scope["path"], _LEFT, exc_info=error)
+            return
+        _LOG.error(
+            "%s %a: the stand-in failed: %s: %a",
+            scope["method"],
+            scope["path"],
+            name,
+            str(error)[:_MAX_SHOWN],
+        )
+        _LOG.debug("how it failed", exc_info=error)
+        if ends.over or ends.gone:
+            return
+        if ends.begun:
+            line_of(scope, self._lines).close()
+            await until_gone(ends.receive)
+            return
+        body = json.dumps({"detail": f"the stand-in failed: {name}"}).encode()
+        headers = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()))
+        await ends.send({"type": "http.response.start", "status": 500, "headers": list(headers)})
+        await ends.send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _unstruck(self, exchange: Exchange) -> None:
         repeats = self._pages.repeats(exchange.asked)
@@ -166,9 +220,8 @@ class Injector:
 
     async def _late(self, exchange: Exchange, fault: Late, line: Line) -> None:
         if not await exchange.take_body(keep=True):
-            exchange.record(note=_LEFT)
             return
-        if not exchange.whole:
+        if not exchange.ends.whole:
             exchange.record(note=_TOO_LARGE)
             await exchange.pass_through()
             return
@@ -185,10 +238,7 @@ class Injector:
         """Have the request carried out, or only read to its end; `_GONE` when there is no whole one."""
         if after:
             return await exchange.perform(self._pages)
-        if await exchange.take_body(keep=False):
-            return None
-        exchange.record(note=_LEFT)
-        return _GONE
+        return None if await exchange.take_body(keep=False) else _GONE
 
     async def _changed(self, exchange: Exchange, fault: Changed) -> None:
         answer = await exchange.perform(self._pages)

@@ -232,7 +232,7 @@ async def _cold(run: Run) -> None:
     """
     left = run.cold_until - run.eyes.clock.monotonic()
     if left > 0 and not run.over:
-        run.eyes.listen(Waiting("the last run's journal is not here, so absence has to be seen twice", left))
+        run.eyes.listen(Waiting("no notes of a last run are here, so absence has to be seen twice", left))
         await run.stop.pause(run.eyes.clock, left)
 
 

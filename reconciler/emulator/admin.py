@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from reconciler.emulator.errors import ClockRangeError, EmulatorError, Fault, Invalid, Refused
+from reconciler.emulator.gates import Dated
 from reconciler.emulator.llamacloud import replies
 from reconciler.emulator.llamacloud.asking import query_of, read
 from reconciler.emulator.llamacloud.batches import read_batch
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from reconciler.emulator.clock import KeptClock
     from reconciler.emulator.database import Database
-    from reconciler.emulator.moments import Micros
+    from reconciler.emulator.moments import Clock, Micros
 
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)", re.ASCII)
@@ -137,15 +139,19 @@ class AdminRoutes:
     def _duplicates(self, limit: int) -> replies.Reply:
         connection = self._database.reader()
         assert connection is not None
-        listed = [
-            {"batch": replies.batch(read_batch(row), None), "earlier": row["earlier_id"]}
-            for row in connection.execute("SELECT * FROM duplicates ORDER BY created_us LIMIT ?", (limit,))
-        ]
-        (count,) = connection.execute("SELECT count(*) FROM duplicates").fetchone()
+        try:
+            rows = connection.execute("SELECT * FROM duplicates ORDER BY created_us LIMIT ?", (limit,))
+            listed = [
+                {"batch": replies.batch(read_batch(row), None), "earlier": row["earlier_id"]} for row in rows
+            ]
+            (count,) = connection.execute("SELECT count(*) FROM duplicates").fetchone()
+        finally:
+            # A thread of the pool ends when it has had nothing to do, and would leave its connection open.
+            self._database.release()
         return {"count": count, "duplicates": listed}
 
 
-def make_app(routes: Sequence[Route]) -> Starlette:
+def make_app(routes: Sequence[Route], *, clock: Clock) -> Starlette:
     """Give the application of all paths that belong to no service."""
 
     async def refused(request: Request, error: Exception) -> Response:
@@ -160,6 +166,7 @@ def make_app(routes: Sequence[Route]) -> Starlette:
 
     app = Starlette(
         routes=list(routes),
+        middleware=[Middleware(Dated, clock=clock)],
         exception_handlers=dict.fromkeys((Refused, HTTPException, EmulatorError, sqlite3.Error), refused),
     )
     app.router.redirect_slashes = False

@@ -127,7 +127,8 @@ class Host:
                     *admin.AdminRoutes(self._database, clock, self._service.wake).table(),
                     *FaultAdmin(active, journal, clock).routes(),
                     *WebhookAdmin(outbox).routes(),
-                ]
+                ],
+                clock=clock,
             ),
         )
         self.connections = Connections()

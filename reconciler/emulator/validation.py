@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from reconciler.emulator.moments import Micros
 
 _MAX_STRING = 512
+# As much of what was sent as fits a message: our own ids do as a whole.
+_MAX_SHOWN = 40
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
@@ -42,7 +44,7 @@ class QueryReader:
             return default
         # The length bound keeps a number of many digits from costing anything.
         if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 12:  # noqa: PLR2004 - digits
-            self._add(name, f"Input should be a whole number, not {_short(text)}", "int_parsing")
+            self._add(name, f"Input should be a whole number, not {short(text)}", "int_parsing")
         elif not low <= (number := int(text)) <= high:
             self._add(name, f"Input should be between {low} and {high}, not {number}", "out_of_range")
         else:
@@ -58,7 +60,7 @@ class QueryReader:
         if moment is None:
             self._add(
                 name,
-                f"Input should be an RFC 3339 date and time with an offset, not {_short(text)}",
+                f"Input should be an RFC 3339 date and time with an offset, not {short(text)}",
                 "datetime_parsing",
             )
         return moment
@@ -67,7 +69,7 @@ class QueryReader:
         """Give a truth value, false when absent."""
         text = (self.text(name) or "false").lower()
         if text not in _TRUE | _FALSE:
-            self._add(name, f"Input should be true or false, not {_short(text)}", "bool_parsing")
+            self._add(name, f"Input should be true or false, not {short(text)}", "bool_parsing")
         return text in _TRUE
 
     def choices(self, name: str, options: Sequence[str]) -> tuple[str, ...]:
@@ -75,7 +77,7 @@ class QueryReader:
         values = tuple(value for key, value in self.pairs if key == name)
         for value in values:
             if value not in options:
-                self._add(name, f"Input should be {_any_of(options)}, not {_short(value)}", "literal_error")
+                self._add(name, f"Input should be {_any_of(options)}, not {short(value)}", "literal_error")
         return values
 
     def choice(self, name: str, options: Sequence[str]) -> str | None:
@@ -109,16 +111,44 @@ def read_body(body: bytes) -> BodyReader:
     return BodyReader(["body"], _decode(body), [])
 
 
+def read_json(text: bytes | str) -> object:
+    """Decode JSON as its standard says it: in UTF-8 without a mark, no key twice, no NaN.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    try:
+        # Given bytes, the decoder would guess among UTF-8, UTF-16 and UTF-32.
+        decoded = text if isinstance(text, str) else text.decode("utf-8")
+        document: object = json.loads(decoded, object_pairs_hook=_object, parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8") from error
+    # Many nested brackets.
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
+    return document
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        # `add` gives None: the first key that was there already is the one.
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {short(twice)} is there twice")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _decode(body: bytes) -> object:
     try:
-        document: object = json.loads(body)
-    # RecursionError: many nested brackets. ValueError: bad JSON, bad UTF-8, a number of many digits.
-    except (ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, json.JSONDecodeError) else "it cannot be decoded"
-        raise Invalid(
-            [Fault(loc=["body"], msg=f"Body is not JSON: {reason}", type="json_invalid")]
-        ) from error
-    return document
+        return read_json(body)
+    except ValueError as error:
+        message = f"Body is not JSON: {error}"
+        raise Invalid([Fault(loc=["body"], msg=message, type="json_invalid")]) from error
 
 
 class BodyReader:
@@ -149,7 +179,7 @@ class BodyReader:
         """Note every field with another name as a fault."""
         for name in self.fields:
             if name not in names:
-                self._add([_encodable(name)], "Extra inputs are not permitted", "extra_forbidden")
+                self._add([clipped(name)], "Extra inputs are not permitted", "extra_forbidden")
 
     def child(self, name: str) -> BodyReader:
         """Give the object in a field; an absent one reads as empty, and its absence is a fault."""
@@ -171,7 +201,7 @@ class BodyReader:
         if not isinstance(value, str):
             self._add([name], "Input should be a string", "string_type")
         elif options and value not in options:
-            self._add([name], f"Input should be {_any_of(options)}, not {_short(value)}", "literal_error")
+            self._add([name], f"Input should be {_any_of(options)}, not {short(value)}", "literal_error")
         elif len(value) > _MAX_STRING:
             self._add([name], f"Input should have at most {_MAX_STRING} characters", "string_too_long")
         elif not value or _encodable(value) != value:
@@ -179,6 +209,14 @@ class BodyReader:
         else:
             return value
         return ""
+
+    def text(self, name: str) -> None:
+        """Check a required text of any length, empty too."""
+        if name not in self.fields:
+            if self.known:
+                self._add([name], "Field required", "missing")
+        elif not isinstance(self.fields[name], str):
+            self._add([name], "Input should be a string", "string_type")
 
     def strings(self, name: str) -> None:
         """Check a list of texts, which may be absent or null."""
@@ -209,9 +247,14 @@ def _any_of(options: Sequence[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
-def _short(text: str) -> str:
-    # What was sent is shown escaped and cut, so that a reply never repeats a megabyte or a control code.
-    return ascii(text if len(text) <= 40 else f"{text[:40]}…")  # noqa: PLR2004 - as long as fits a message
+def clipped(text: str) -> str:
+    """Give what was sent so that a reply never repeats a megabyte, or half a surrogate pair."""
+    return _encodable(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
+
+
+def short(text: str) -> str:
+    """Give what was sent for a message: cut, and escaped, so that it never repeats a control code."""
+    return ascii(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…")
 
 
 def _encodable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -40,11 +41,18 @@ def fill(root: Path) -> None:
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Start a stand-in for the tests of a module, and stop it at their end."""
-    home = tmp_path_factory.mktemp("emulator")
+    with running(tmp_path_factory.mktemp("emulator")) as emulator:
+        yield emulator
+
+
+@contextlib.contextmanager
+def running(home: Path, *options: str) -> Iterator[Emulator]:
+    """Start a stand-in with options of its own, and stop it at the end of the block."""
     fill(home / "documents")
     python = os.environ.get("RECONCILER_PYTHON", sys.executable)
     command = [python, "-m", "reconciler", "emulator", "--port", "0"]
     command += ["--root", str(home / "documents"), "--db", str(home / "emulator.db"), "--speed", "60"]
+    command += options
     # Webhooks of made-up hosts go to a proxy that is not there, and not into the world.
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     environment = {**os.environ, **nowhere, "NO_PROXY": "", "no_proxy": ""}

@@ -1,7 +1,8 @@
 """Schemathesis with every check and phase against the stand-in, held to its own published document.
 
 Ids that are made up lead to 404 and no further. So there are directories, batches and jobs before it
-begins, and `schemathesis.toml` says where their ids are tried.
+begins, and `schemathesis.toml` says where their ids are tried. Two batches have ended by then, as the clock
+was moved; the others stay PENDING for as long as it takes, so that they can be cancelled.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx
 import pytest
+from conftest import running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from conftest import Emulator
 
 JSON: TypeAlias = Any
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
+# Far longer than schemathesis takes, also on a clock that runs 60 times as fast.
+PENDING = "1000h"
+# What schemathesis says of operations that only ever met ids that there are not.
+WITHOUT_DATA = "Missing test data"
 # How often a look is repeated until something has come to pass, and the seconds between two looks.
 LOOKS, PAUSE = 600, 0.1
 EXTRACT = {
@@ -45,16 +51,14 @@ class Primer:
         """Make everything, and give the ids by the name of their dictionary."""
         configuration = {"name": "primed", "parameters": EXTRACT}
         extract = self._post("/api/v1/beta/configurations", json=configuration)["id"]
+        first = self._directory()
+        parsed, extracted = self._batch(first, "parse_v2"), self._batch(first, "extract_v2", extract)
+        self._post("/__admin/clock", json={"advance": PENDING})
         # More than are deleted on the way.
         directories = [self._directory() for _ in range(20)]
-        parsed, extracted = (
-            self._batch(directories[0], "parse_v2"),
-            self._batch(directories[0], "extract_v2", extract),
-        )
         jobs = {name: self._jobs(batch) for name, batch in (("parse", parsed), ("extract", extracted))}
         return {
             "directories": directories,
-            # Some have ended, and the others are likely to be cancelled in time.
             "batches": [parsed, extracted, *(self._batch(item, "parse_v2") for item in directories)],
             "configurations": ["cfg-PARSE_AGENTIC", extract],
             "parse-jobs": jobs["parse"],
@@ -103,6 +107,13 @@ class Primer:
 
 
 @pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Start a stand-in whose batches wait."""
+    with running(tmp_path_factory.mktemp("emulator"), "--pending", PENDING) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
 def settings(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lay the settings out with the dictionaries that they name beside them."""
     folder = tmp_path_factory.mktemp("settings")
@@ -130,3 +141,12 @@ def test_the_stand_in_keeps_its_document(
     run = subprocess.run(command, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False)
     print(run.stdout, run.stderr)  # noqa: T201 - the summary is what somebody wants to read
     assert run.returncode == 0
+    assert WITHOUT_DATA not in run.stdout
+
+
+def test_batches_were_cancelled_on_the_way(emulator: Emulator) -> None:
+    """Without one, nothing of the above was shown of a cancel that succeeds."""
+    headers = {"Authorization": f"Bearer {emulator.llamacloud_key}"}
+    query = {"status": "CANCELLED"}
+    reply = httpx.get(f"{emulator.url}/api/v2/batches", headers=headers, params=query)
+    assert reply.raise_for_status().json()["items"]

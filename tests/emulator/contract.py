@@ -1,7 +1,9 @@
 """Holds replies of the stand-in to its published document, `schemas/openapi.json`.
 
 `check` takes a reply in its parts, `checked` one of httpx. Both raise `Broken` with the place and the
-reason, for an undocumented status and an unknown route as for a body that is not what the schema says.
+reason, for an undocumented status and an unknown route as for a body that is not what the schema says, or
+that does not go with the request: a page that is too long, an item that a filter excludes, results that
+nobody asked for.
 Formats are checked here, not by what happens to be installed.
 
 Nothing here imports the stand-in: the document alone says what is right.
@@ -16,7 +18,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 from uuid import UUID
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -39,6 +41,17 @@ _HERE = "urn:openapi"
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 # What the gate answers before it looks at the path, and what there is to say of an unknown path.
 _OFF_THE_MAP = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
+# The filters that say what a field of each item must be, by the field. Of directories, `type` and `types`
+# together are one filter, so neither of them says it alone.
+_EQUAL = {
+    **{
+        name: name
+        for name in ("source_directory_id", "status", "name", "display_name", "unique_id", "file_id")
+    },
+    "product_type": "product_type",
+    "project_name": "name",
+}
+_GOOD, _NO_METHOD = 200, 405
 
 
 class Broken(AssertionError):  # noqa: N818 - reads as what it is: the contract is broken
@@ -95,12 +108,12 @@ def check(method: str, path: str, status: int, headers: Mapping[str, str], body:
     described = _described(method, path, status)
     if described is None:
         raise Broken(f"{where} is not documented")
-    for name, header in described.get("headers", {}).items():
-        value = headers.get(name.lower())
-        if value is not None:
-            _hold(f"{where}: header {name}", resolved(header)["schema"], value)
-        elif resolved(header).get("required", False):
-            raise Broken(f"{where} has no header {name}")
+    _hold_headers(where, described, headers)
+    if status == _NO_METHOD:
+        _hold_allowed(where, path, headers["allow"])
+    # Of what HEAD is answered with, the body is left out.
+    if method.lower() == "head":
+        return
     if "content" not in described:
         if body:
             raise Broken(f"{where} has a body, and none is documented")
@@ -113,6 +126,9 @@ def check(method: str, path: str, status: int, headers: Mapping[str, str], body:
     except ValueError as error:
         raise Broken(f"{where} has a body that is no JSON: {error}") from error
     _hold(where, described["content"]["application/json"]["schema"], value)
+    known = operation(method, path)
+    if known is not None and status == _GOOD:
+        _hold_to_query(where, known, parse_qsl(path.partition("?")[2], keep_blank_values=True), value)
 
 
 def checked(reply: httpx.Response) -> httpx.Response:
@@ -197,6 +213,51 @@ def _described(method: str, path: str, status: int) -> JSON | None:
         names.pop(404, None)
     name = family + names[status] if status in names else ""
     return responses.get(name)
+
+
+def _hold_headers(where: str, described: JSON, headers: Mapping[str, str]) -> None:
+    for name, header in described.get("headers", {}).items():
+        value = headers.get(name.lower())
+        if value is not None:
+            _hold(f"{where}: header {name}", resolved(header)["schema"], value)
+        elif resolved(header).get("required", False):
+            raise Broken(f"{where} has no header {name}")
+
+
+def _hold_allowed(where: str, path: str, allowed: str) -> None:
+    documented = {known.method.upper() for known in _at(path)}
+    if sorted(allowed.split(", ")) != sorted(documented):
+        raise Broken(f"{where} allows {allowed}, and documented are {sorted(documented)}")
+
+
+def _hold_to_query(where: str, known: Operation, query: list[tuple[str, str]], value: JSON) -> None:
+    """Hold a good reply to what its request asked for."""
+    # Of a parameter that is no list, the last one counts.
+    asked = dict(query)
+    parameters = _query_parameters(known)
+    if known.id == "getBatch" and ("expand", "results") not in query and value["results"] is not None:
+        raise Broken(f"{where} has results that were not asked for")
+    items = value if isinstance(value, list) else value.get("items", value.get("data", ()))
+    for name in {"page_size", "limit"} & parameters.keys():
+        size = int(asked.get(name, parameters[name]["default"]))
+        if len(items) > size:
+            raise Broken(f"{where} has {len(items)} items on a page of {size}")
+        if value.get("pagination", {"limit": size})["limit"] != size:
+            raise Broken(f"{where} says that a page has {value['pagination']['limit']} items, not {size}")
+    for name in _EQUAL.keys() & parameters.keys() & asked.keys():
+        several = parameters[name].get("type") == "array"
+        wanted = {text for key, text in query if key == name} if several else {asked[name]}
+        for item in items:
+            if item[_EQUAL[name]] not in wanted:
+                raise Broken(
+                    f"{where} has an item whose {_EQUAL[name]} is {item[_EQUAL[name]]!r}, not in {wanted}"
+                )
+
+
+def _query_parameters(known: Operation) -> dict[str, JSON]:
+    """Give the schemas of an operation's query parameters by name."""
+    named = map(resolved, document()["paths"][known.path][known.method].get("parameters", ()))
+    return {each["name"]: resolved(each["schema"]) for each in named if each["in"] == "query"}
 
 
 def _hold(where: str, schema: JSON, value: JSON) -> None:

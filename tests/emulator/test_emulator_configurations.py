@@ -34,6 +34,20 @@ PATH = "/api/v1/beta/configurations"
 NOW = 1_790_000_000_123_456
 STAMP = "2026-09-21T14:13:20.12345"  # the last digit counts microseconds
 FIELDS = {"total": {"pattern": r"Total (\S+)"}}
+PARSE = {"product_type": "parse_v2", "tier": "fast", "version": "latest"}
+JSON_BODY = {"Content-Type": "application/json"}
+# What each product's parameters must have.
+NEEDED: dict[str, JSON] = {
+    "parse_v2": PARSE,
+    "extract_v2": {"product_type": "extract_v2", "data_schema": {"type": "object"}},
+    "classify_v2": {
+        "product_type": "classify_v2",
+        "rules": [{"description": "an invoice", "type": "invoice"}],
+    },
+    "split_v1": {"product_type": "split_v1", "categories": [{"name": "invoice"}]},
+    "spreadsheet_v1": {"product_type": "spreadsheet_v1"},
+    "unknown": {"product_type": "unknown"},
+}
 
 
 class Stand:
@@ -60,7 +74,7 @@ class Stand:
         return checked(asyncio.run(ask()))
 
     def save(self, name: str, product_type: str = "parse_v2", **parameters: JSON) -> JSON:
-        body = {"name": name, "parameters": {"product_type": product_type, **parameters}}
+        body = {"name": name, "parameters": {**NEEDED[product_type], **parameters}}
         reply = self.call("POST", json=body)
         assert reply.status_code == 200, reply.text
         return reply.json()
@@ -83,7 +97,7 @@ def stand(tmp_path: Path) -> Stand:
 
 
 def test_a_saved_configuration_is_answered_found_and_listed(stand: Stand) -> None:
-    parameters = {"product_type": "parse_v2", "tier": "agentic", "any": {"other": [1, None, "é"]}}
+    parameters = {**PARSE, "tier": "agentic", "any": {"other": [1, None, "é"]}}
     saved = stand.call("POST", json={"name": "my own / plain", "parameters": parameters}).json()
     assert saved == {
         "id": saved["id"],
@@ -108,7 +122,7 @@ def test_saving_again_keeps_the_id_and_replaces_the_rest_with_a_later_version(st
     assert other["id"] != first["id"]
     assert second == {
         **first,
-        "parameters": {"product_type": "parse_v2", "tier": "agentic"},
+        "parameters": {**PARSE, "tier": "agentic"},
         "version": f"{STAMP}7Z",
         "updated_at": f"{STAMP}7Z",
     }
@@ -141,11 +155,11 @@ def test_every_filter_selects_and_pages_go_on(stand: Stand) -> None:
 
 
 def test_a_change_replaces_what_it_names_and_keeps_the_rest(stand: Stand) -> None:
-    before = stand.save("p", tier="fast")
+    before = stand.save("p", tier="agentic", any=1)
     path = f"/{before['id']}"
     bodies: list[JSON] = [
         {"name": "z"},
-        {"parameters": {"product_type": "parse_v2"}},
+        {"parameters": PARSE},
         {"name": None, "parameters": None},
         {},
     ]
@@ -153,7 +167,7 @@ def test_a_change_replaces_what_it_names_and_keeps_the_rest(stand: Stand) -> Non
     named = {**before, "name": "z", "version": f"{STAMP}7Z", "updated_at": f"{STAMP}7Z"}
     emptied = {
         **named,
-        "parameters": {"product_type": "parse_v2"},
+        "parameters": PARSE,
         "version": f"{STAMP}8Z",
         "updated_at": f"{STAMP}8Z",
     }
@@ -182,7 +196,7 @@ def test_what_a_file_or_a_preset_says_cannot_be_changed_and_a_name_is_one_config
     one, two = stand.save("one")["id"], stand.save("two")["id"]
     stand.save("totals", "parse_v2")
     before = stand.rows()
-    parse, extract = {"product_type": "parse_v2"}, {"product_type": "extract_v2", "data_schema": {}}
+    parse, extract = PARSE, NEEDED["extract_v2"]
     plain = "Configuration 'plain' for parse_v2 is kept in the file 'plain.yaml': change that file"
     totals = "Configuration 'totals' for extract_v2 is kept in the file 'totals.yaml': change that file"
     built_in = "Configuration 'PARSE_AGENTIC' is built in and cannot be changed"
@@ -227,28 +241,70 @@ def test_what_a_file_or_a_preset_says_cannot_be_changed_and_a_name_is_one_config
             ],
         ),
         (
-            {"product_type": "extract_v2", "fields": {"a": {"pattern": "("}}},
+            {"product_type": "extract_v2", "data_schema": {}, "fields": {"a": {"pattern": "("}}},
             [(["body", "parameters", "fields"], "fields")],
         ),
-        ({"product_type": "parse_v2", "x": float("inf")}, [(["body", "parameters"], "finite_number")]),
         ({"product_type": "parse_v2", "x": "\udc00"}, [(["body", "parameters"], "string_characters")]),
         (
             {"product_type": "parse_v2", "x": json.loads("[" * 20 + "]" * 20)},
             [(["body", "parameters"], "json_depth")],
         ),
         ({"product_type": "parse_v2", "x": "y" * 70_000}, [(["body", "parameters"], "json_too_long")]),
+        (
+            {"product_type": "parse_v2", "tier": "turbo", "version": 1},
+            [
+                (["body", "parameters", "tier"], "literal_error"),
+                (["body", "parameters", "version"], "string_type"),
+            ],
+        ),
+        (
+            {"product_type": "parse_v2"},
+            [(["body", "parameters", "tier"], "missing"), (["body", "parameters", "version"], "missing")],
+        ),
+        (
+            {"product_type": "extract_v2", "data_schema": {}, "tier": "fast"},
+            [(["body", "parameters", "tier"], "literal_error")],
+        ),
+        (
+            {"product_type": "extract_v2", "fields": FIELDS},
+            [(["body", "parameters", "data_schema"], "missing")],
+        ),
+        ({"product_type": "classify_v2"}, [(["body", "parameters", "rules"], "missing")]),
+        ({"product_type": "classify_v2", "rules": None}, [(["body", "parameters", "rules"], "list_type")]),
+        (
+            {"product_type": "classify_v2", "rules": [{"type": 1}, "x"]},
+            [
+                (["body", "parameters", "rules", 0, "description"], "missing"),
+                (["body", "parameters", "rules", 0, "type"], "string_type"),
+                (["body", "parameters", "rules", 1], "object_type"),
+            ],
+        ),
+        (
+            {"product_type": "split_v1", "categories": {}},
+            [(["body", "parameters", "categories"], "list_type")],
+        ),
+        (
+            {"product_type": "split_v1", "categories": [{}]},
+            [(["body", "parameters", "categories", 0, "name"], "missing")],
+        ),
+        (
+            {"product_type": "spreadsheet_v1", "tier": "fast"},
+            [(["body", "parameters", "tier"], "literal_error")],
+        ),
     ],
 )
 def test_wrong_parameters_are_refused_with_their_place_and_change_nothing(
     stand: Stand, parameters: JSON, faults: JSON
 ) -> None:
-    post = stand.call("POST", content=json.dumps({"name": "n", "parameters": parameters}))
+    post = stand.call("POST", content=json.dumps({"name": "n", "parameters": parameters}), headers=JSON_BODY)
     got = [(fault["loc"], fault["type"]) for fault in post.json()["detail"]]
     assert (post.status_code, got) == (422, faults)
     assert not stand.file.exists()
     saved = stand.save("n")
     before = stand.rows()
-    put = stand.call("PUT", f"/{saved['id']}", content=json.dumps({"parameters": parameters}))
+    put = stand.call(
+        "PUT", f"/{saved['id']}", content=json.dumps({"parameters": parameters}), headers=JSON_BODY
+    )
     assert put.status_code == (200 if parameters is None else 422)
     assert stand.rows() == before
 
@@ -269,6 +325,59 @@ def test_a_wrong_body_is_refused_with_every_fault(stand: Stand, body: JSON, faul
     got = [(fault["loc"], fault["type"]) for fault in reply.json()["detail"]]
     assert (reply.status_code, got) == (422, faults)
     assert not stand.file.exists()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *NEEDED.values(),
+        *({**PARSE, "tier": tier, "version": "2026-06-15"} for tier in ("agentic", "agentic_plus")),
+        {**NEEDED["extract_v2"], "data_schema": {}, "tier": "turbo", "fields": FIELDS},
+        {**NEEDED["extract_v2"], "tier": None, "system_prompt": "x"},
+        {"product_type": "classify_v2", "rules": []},
+        {"product_type": "split_v1", "categories": [{"name": "", "description": None}]},
+        {"product_type": "spreadsheet_v1", "tier": "agentic"},
+        {"product_type": "unknown", "tier": 1},
+    ],
+)
+def test_parameters_that_the_official_types_allow_are_kept_as_they_are(
+    stand: Stand, parameters: JSON
+) -> None:
+    reply = stand.call("POST", json={"name": "n", "parameters": parameters})
+    assert (reply.status_code, reply.json().get("parameters")) == (200, parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        (
+            "{tier: turbo}",
+            "its tier should be one of agentic, agentic_plus, cost_effective, fast, not 'turbo'",
+        ),
+        (
+            "{tier: [fast]}",
+            "its tier should be one of agentic, agentic_plus, cost_effective, fast, not ['fast']",
+        ),
+        ("{version: 2026}", "its version should be a text"),
+    ],
+)
+def test_a_file_with_a_tier_or_version_that_there_is_not_is_named(
+    stand: Stand, parameters: str, reason: str
+) -> None:
+    (stand.saved / "plain.yaml").write_text(f"type: parse_v2\nparameters: {parameters}\n")
+    reply = stand.call("GET", "/cfg-plain")
+    detail = f"Configuration file 'plain.yaml' is not valid: {reason}"
+    assert (reply.status_code, reply.json()) == (400, {"detail": detail})
+
+
+def test_a_page_token_belongs_to_the_products_in_any_order(stand: Stand) -> None:
+    for name in ("p", "q"):
+        stand.save(name, "split_v1")
+    first = [("product_type", "split_v1"), ("product_type", "parse_v2")]
+    token = stand.call("GET", params=[*first, ("page_size", "1")]).json()["next_page_token"]
+    again = [*reversed(first), ("product_type", "split_v1"), ("page_token", token)]
+    assert [item["name"] for item in stand.call("GET", params=again).json()["items"]] == ["plain", "q"]
+    assert stand.call("GET", params=[*first[:1], ("page_token", token)]).status_code == 422
 
 
 def test_a_batch_takes_a_saved_configuration_of_its_type_only(stand: Stand) -> None:
@@ -301,7 +410,7 @@ def test_who_saves_one_name_at_once_saves_one_configuration(tmp_path: Path) -> N
     def run(stand: Stand) -> None:
         for name in names:
             line.wait()
-            body = {"name": name, "parameters": {"product_type": "parse_v2"}}
+            body = {"name": name, "parameters": PARSE}
             replies.append(stand.call("POST", json=body).json())
 
     threads = [threading.Thread(target=run, args=[stand]) for stand in stands]
@@ -321,7 +430,7 @@ def test_who_saves_one_name_at_once_saves_one_configuration(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("PUT", "", {"GET", "HEAD", "POST"}), ("POST", "/cfg-x", {"GET", "HEAD", "PUT", "DELETE"})],
+    [("PUT", "", {"GET", "POST"}), ("POST", "/cfg-x", {"GET", "PUT", "DELETE"})],
 )
 def test_a_wrong_method_is_told_all_right_ones(
     stand: Stand, method: str, path: str, allowed: set[str]
@@ -341,7 +450,7 @@ def test_a_configuration_is_found_although_a_file_of_another_is_broken(stand: St
     saved = stand.save("p")
     (stand.saved / "broken.yaml").write_text("type: [")
     assert stand.call("GET", f"/{saved['id']}").json() == saved
-    reply = stand.call("POST", json={"name": "broken", "parameters": {"product_type": "parse_v2"}})
+    reply = stand.call("POST", json={"name": "broken", "parameters": PARSE})
     assert reply.status_code == 400
 
 

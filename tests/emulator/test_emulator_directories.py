@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -13,14 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.emulator.database import Database
+from reconciler.emulator.errors import Refused
 from reconciler.emulator.llamacloud.bodies import CreateDirectory
 from reconciler.emulator.llamacloud.directories import Directories
 from reconciler.emulator.llamacloud.directory_rows import DirectoryFilters
+from reconciler.emulator.llamacloud.uploads import Upload
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from reconciler.emulator.llamacloud.directory_rows import Mark
 
 HOUR = 3_600_000_000
+JSON_BODY = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -59,12 +65,72 @@ def test_an_ephemeral_directory_cannot_be_used_once_it_expired_and_is_still_show
     directory = stand.create(name="soon gone", type="ephemeral")
     expires = NOW + 48 * HOUR
     assert directory["expires_at"] == "2026-09-23T14:13:20.123456Z"
-    usable = [stand.directories.usable(directory["id"], now) is not None for now in (expires - 1, expires)]
-    assert usable == [True, False]
+    assert stand.directories.usable(directory["id"], expires - 1) is not None
+    with pytest.raises(Refused, match=r"expired at 2026-09-23T14:13:20\.123456Z"):
+        stand.directories.usable(directory["id"], expires)
     stand.now = expires
     assert stand.call("GET", f"/{directory['id']}").json() == directory
     assert stand.directories.usable("dir-a", expires) is not None
     assert stand.directories.usable("dir-none", NOW) is None
+
+
+def test_nothing_is_put_into_a_directory_that_has_expired(stand: Stand) -> None:
+    directory = stand.create(name="e", type="ephemeral")["id"]
+    inside = stand.upload(directory)["id"]
+    outside = stand.upload("dir-a")["id"]
+    stand.now += 48 * HOUR
+    before = stand.state()
+    refused = [
+        stand.send(directory, "y.pdf"),
+        stand.call("PATCH", f"/dir-a/files/{outside}", json={"target_directory_id": directory}),
+    ]
+    detail = {"detail": f"Directory {directory!a} expired at 2026-09-23T14:13:20.123456Z"}
+    assert [(reply.status_code, reply.json()) for reply in refused] == [(400, detail)] * 2
+    assert stand.state() == before
+    path = f"/{directory}/files/{inside}"
+    # What is in it can still be seen, renamed and taken out.
+    assert [
+        stand.call("GET", path).status_code,
+        stand.call("PATCH", path, json={"display_name": "z", "target_directory_id": directory}).status_code,
+        stand.call("PATCH", path, json={"target_directory_id": "dir-b"}).status_code,
+        stand.call("PATCH", f"/{directory}", json={"name": "z"}).status_code,
+        stand.call("DELETE", f"/{directory}").status_code,
+    ] == [200, 200, 200, 200, 204]
+
+
+def test_who_uploads_while_a_directory_expires_is_refused_and_leaves_nothing(stand: Stand) -> None:
+    directory = stand.create(name="e", type="ephemeral")["id"]
+    form = b'--b\r\nContent-Disposition: form-data; name="upload_file"; filename="x"\r\n\r\nx\r\n--b--'
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield form[:20]
+        stand.now += 48 * HOUR
+        yield form[20:]
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    reply = stand.call("POST", f"/{directory}/files/upload", content=slow(), headers=headers)
+    assert (reply.status_code, stand.contents()) == (400, [])
+
+
+def test_an_upload_that_was_kept_when_its_directory_expired_is_dropped(stand: Stand) -> None:
+    directory = stand.create(name="e", type="ephemeral")["id"]
+    upload = Upload(content=io.BytesIO(b"x"), name="x", unique_id="x", metadata=None, ending="")
+    kept = stand.directories.keep(upload)
+    stand.now += 48 * HOUR
+    with pytest.raises(Refused, match="expired at"):
+        stand.directories.upload(directory, upload, kept)
+    assert stand.contents() == []
+
+
+def test_a_page_token_belongs_to_the_types_in_any_order_and_the_last_type_counts(stand: Stand) -> None:
+    first = [("types", "user"), ("types", "ephemeral"), ("type", "index"), ("type", "user")]
+    token = stand.call("GET", params=[*first, ("page_size", "1")]).json()["next_page_token"]
+    again = [("types", "ephemeral"), ("types", "user"), ("types", "user"), ("page_token", token)]
+    assert [item["name"] for item in stand.call("GET", params=again).json()["items"]] == ["b"]
+    assert stand.call("GET", params=[("types", "user"), ("page_token", token)]).status_code == 422
+    repeated = [("type", "user"), ("type", "index")]
+    assert stand.call("GET", params=repeated).json()["items"] == []
+    assert len(stand.call("GET", params=repeated[::-1]).json()["items"]) == 2
 
 
 def test_folders_and_created_directories_make_one_list_sorted_bytewise(stand: Stand) -> None:
@@ -194,12 +260,6 @@ def test_a_folder_that_vanished_is_gone_with_all_that_lay_over_it(stand: Stand) 
         (
             "POST",
             "",
-            {"name": "x", "system_metadata": {"a": float("nan")}},
-            [(["body", "system_metadata"], "finite_number")],
-        ),
-        (
-            "POST",
-            "",
             {"name": "x", "system_metadata": {"\udfff": 1}},
             [(["body", "system_metadata"], "string_characters")],
         ),
@@ -224,7 +284,7 @@ def test_what_is_wrong_is_refused_with_its_place_and_changes_nothing(
     stand: Stand, method: str, path: str, body: JSON, faults: JSON
 ) -> None:
     before = stand.state()
-    reply = stand.call(method, path, content=json.dumps(body))
+    reply = stand.call(method, path, content=json.dumps(body), headers=JSON_BODY)
     got = [(fault["loc"], fault["type"]) for fault in reply.json()["detail"]]
     assert (reply.status_code, got) == (422, faults)
     assert stand.state() == before
@@ -234,11 +294,11 @@ def test_what_is_wrong_is_refused_with_its_place_and_changes_nothing(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "", {"GET", "HEAD", "POST"}),
-        ("POST", "/dir-a", {"GET", "HEAD", "PATCH", "DELETE"}),
-        ("PATCH", "/dir-a/files", {"GET", "HEAD"}),
+        ("PUT", "", {"GET", "POST"}),
+        ("POST", "/dir-a", {"GET", "PATCH", "DELETE"}),
+        ("PATCH", "/dir-a/files", {"GET"}),
         ("PUT", "/dir-a/files/upload", {"POST"}),
-        ("POST", "/dir-a/files/dfl-x", {"GET", "HEAD", "PATCH", "DELETE"}),
+        ("POST", "/dir-a/files/dfl-x", {"GET", "PATCH", "DELETE"}),
     ],
 )
 def test_a_wrong_method_is_told_all_right_ones(

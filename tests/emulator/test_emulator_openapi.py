@@ -97,8 +97,7 @@ def served(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str,
                 yield from served(route.routes, prefix + route.path)
             case Route():
                 path = re.sub(r"\{[^}]*\}", "{}", prefix + route.path)
-                # Starlette adds HEAD to each GET.
-                yield from ((method.lower(), path) for method in (route.methods or set()) - {"HEAD"})
+                yield from ((method.lower(), path) for method in route.methods or ())
             case _:
                 raise AssertionError(f"{route} is neither a route nor a mount")
 
@@ -255,6 +254,72 @@ def test_a_reply_that_is_not_as_documented_is_broken(
 def test_a_reply_in_a_wrong_wrapping_is_broken(headers: dict[str, str], body: bytes, reason: str) -> None:
     with pytest.raises(Broken, match=re.escape(reason)):
         check("GET", "/api/v2/batches/bat-1", 200, headers, body)
+
+
+RESULT = {"source_directory_file_id": "dfl-1", "job_reference": None, "error_message": "gone"}
+BATCHES = {"items": [BATCH, {**BATCH, "id": "bat-2"}], "next_page_token": None, "total_size": None}
+JOB = {
+    "id": "exj-1",
+    "project_id": "prj-local",
+    "status": "FAILED",
+    "error_message": "it is damaged",
+    "file_input": "dfl-1",
+    "created_at": BATCH["created_at"],
+    "updated_at": BATCH["updated_at"],
+}
+SOURCES: JSON = {"data": [], "pagination": {"total": 0, "limit": 20, "has_more": False, "next_cursor": None}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v2/batches/bat-1?expand=results", {**BATCH, "results": [RESULT]}),
+        ("/api/v2/batches?page_size=1&page_size=2", BATCHES),
+        ("/api/v2/batches?source_directory_id=dir-b&source_directory_id=dir-a&status=PENDING", BATCHES),
+        ("/api/v2/extract/exj-1", JOB),
+        ("/v1/batches?limit=20", SOURCES),
+    ],
+)
+def test_a_reply_that_goes_with_its_request_passes(path: str, body: JSON) -> None:
+    check("GET", path, 200, HEADERS, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/api/v2/batches/bat-1", {**BATCH, "results": [RESULT]}, "has results that were not asked for"),
+        ("/api/v2/batches/bat-1?expand=results", {**BATCH, "results": []}, "$.results: []"),
+        (
+            "/api/v2/batches/bat-1?expand=results",
+            {**BATCH, "results": [{**RESULT, "error_message": None}]},
+            "is not valid under any of the given schemas",
+        ),
+        ("/api/v2/batches?page_size=1", BATCHES, "has 2 items on a page of 1"),
+        ("/api/v2/batches", {**BATCHES, "items": [BATCH] * 51}, "has 51 items on a page of 50"),
+        ("/api/v2/batches?status=RUNNING", BATCHES, "whose status is 'PENDING', not in {'RUNNING'}"),
+        (
+            "/api/v2/batches?source_directory_id=dir-a&source_directory_id=dir-b",
+            BATCHES,
+            "whose source_directory_id is 'dir-a', not in {'dir-b'}",
+        ),
+        ("/api/v2/extract/exj-1", {**JOB, "error_message": None}, "$.error_message: None is not of type"),
+        ("/v1/batches?limit=21", SOURCES, "says that a page has 20 items, not 21"),
+        (
+            "/v1/batches",
+            {"data": [], "pagination": {**SOURCES["pagination"], "has_more": True}},
+            "$.pagination: ",
+        ),
+    ],
+)
+def test_a_reply_that_does_not_go_with_its_request_is_broken(path: str, body: JSON, reason: str) -> None:
+    with pytest.raises(Broken, match=re.escape(reason)):
+        check("GET", path, 200, HEADERS, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("allowed", ["GET", "GET, HEAD, POST", "GET, POST, POST", "GET, PUT"])
+def test_the_methods_of_a_405_are_those_that_are_documented(allowed: str) -> None:
+    with pytest.raises(Broken, match="and documented are"):
+        check("PUT", "/api/v2/batches", 405, {**HEADERS, "allow": allowed}, b'{"detail": "x"}')
 
 
 def test_a_method_that_is_not_there_is_answered_with_those_that_are() -> None:

@@ -394,6 +394,31 @@ def test_a_body_that_is_no_whole_form_is_refused(tmp_path: Path, kind: str | Non
     assert not local.path.exists()
 
 
+def test_what_follows_the_last_boundary_means_nothing(tmp_path: Path) -> None:
+    local = Local(tmp_path)
+    reply = local.form(file_part(b"a"), end=b"--b0--\r\n" + b"e" * 300_000)
+    assert (reply.status_code, reply.json()["filename"]) == (200, "a")
+
+
+def test_head_is_not_served(tmp_path: Path) -> None:
+    assert Local(tmp_path).call("HEAD", "/v1/batches").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "message"),
+    [
+        ("GET /v1/batches/x%2Fsync", 404, "Batch 'x%2Fsync' not found"),
+        ("POST /v1/batches/x%2Fsync", 405, "Method Not Allowed"),
+        ("GET /v1/sources/x%2fdocuments", 404, "Source 'x%2Fdocuments' not found"),
+    ],
+)
+def test_a_slash_within_an_id_leads_to_no_other_route(
+    tmp_path: Path, asked: str, status: int, message: str
+) -> None:
+    reply = Local(tmp_path).call(*asked.split(" "))
+    assert (reply.status_code, reply.json()["message"]) == (status, message)
+
+
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "MAX_FILE_BYTES", 10)
     local = Local(tmp_path)
@@ -435,8 +460,8 @@ def test_the_limits_are_fifty_files_of_100_mebibytes(tmp_path: Path) -> None:
         ("GET /v1/documents/" + "y" * 41, 404, f"Document '{'y' * 40}\\u2026' not found", None),
         ("GET /v1/batches/", 404, "Not Found", None),
         ("GET /v1/é%3F%23?q", 404, "Not Found", None),
-        ("POST /v1/batches", 405, "Method Not Allowed", "GET, HEAD"),
-        (f"DELETE {INGEST}", 405, "Method Not Allowed", "GET, HEAD, POST"),
+        ("POST /v1/batches", 405, "Method Not Allowed", "GET"),
+        (f"DELETE {INGEST}", 405, "Method Not Allowed", "GET, POST"),
         (f"GET /v1/batches/{NONE}/sync", 405, "Method Not Allowed", "POST"),
     ],
 )
@@ -462,7 +487,9 @@ def test_a_refusal_has_talonics_shape_and_changes_nothing(
         ({"Authorization": "Bearer llx-emulator"}, 401),
         ({"Authorization": "tlnc_emulator"}, 401),
         ({"Authorization": "Bearer tlnc_é".encode()}, 401),
+        ([("Authorization", "Bearer tlnc_emulator")] * 2, 401),
         ({"Authorization": "Bearer tlnc_emulator"}, 200),
+        ({"Authorization": "bEARER tlnc_emulator"}, 200),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/batches", INGEST])
@@ -488,7 +515,7 @@ def test_a_database_that_cannot_be_used_is_said_to_be_worth_another_try(tmp_path
     local.path.write_bytes(b"not a database, but a text that is long enough to be looked at" * 9)
     for method, path in (("GET", "/v1/batches"), ("POST", INGEST)):
         reply = local.call(method, path, files=[("file", ("a", b"x"))] if method == "POST" else None)
-        message = f"{local.path} cannot be used as the local service's database: file is not a database"
+        message = f"{local.path} cannot be used as the stand-in's database: file is not a database"
         expected = error(reply, 503, message)
         assert (reply.status_code, reply.json()) == (503, {**expected, "retryable": True})
 

@@ -19,7 +19,9 @@ JSON: TypeAlias = Any
 
 def faults(stand: Stand, webhooks: JSON) -> list[JSON]:
     body = {"source_directory_id": "dir-a", "config": {"job": JOB}, "webhook_configurations": webhooks}
-    reply = stand.call("POST", "/api/v2/batches", content=json.dumps(body))
+    reply = stand.call(
+        "POST", "/api/v2/batches", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
     assert reply.status_code in {200, 422}, reply.text
     return [(fault["loc"][2:], fault["type"]) for fault in reply.json().get("detail", ())]
 

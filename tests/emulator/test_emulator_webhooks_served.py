@@ -42,7 +42,9 @@ async def create():
     transport = httpx.ASGITransport(app=host.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://local") as client:
         reply = await client.post(
-            "/api/v2/batches", headers={"Authorization": "Bearer llx-emulator"}, content=sys.argv[1]
+            "/api/v2/batches",
+            headers={"Authorization": "Bearer llx-emulator", "Content-Type": "application/json"},
+            content=sys.argv[1],
         )
         print(reply.raise_for_status().json()["id"], flush=True)
         os.kill(os.getpid(), signal.SIGKILL)

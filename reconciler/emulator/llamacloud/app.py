@@ -7,29 +7,27 @@ and gives every reply the `Date` that clients take as the service's clock.
 
 from __future__ import annotations
 
-import hmac
 import sqlite3
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from reconciler.emulator.errors import EmulatorError, Refused
+from reconciler.emulator.gates import by_segments, dated, has_key
 from reconciler.emulator.llamacloud import replies
 from reconciler.emulator.llamacloud.asking import found, query_of
-from reconciler.emulator.moments import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from reconciler.emulator.moments import Clock
 
@@ -64,28 +62,20 @@ class Gate:
     def __init__(self, app: ASGIApp, *, project_id: str, api_key: str | None, clock: Clock) -> None:
         self._app = app
         self._project_id = project_id
-        self._expected = None if api_key is None else f"Bearer {api_key}".encode()
+        self._api_key = api_key
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on; date the reply either way."""
-
-        async def send_dated(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Date"] = http_date(self._clock())
-            await send(message)
-
         refusal = self._refusal(scope) if scope["type"] == "http" else None
         if refusal is None:
-            await self._app(scope, receive, send_dated)
+            await self._app(by_segments(scope), receive, dated(send, self._clock))
         else:
-            await refused_reply(refusal)(scope, receive, send_dated)
+            await refused_reply(refusal)(scope, receive, dated(send, self._clock))
 
     def _refusal(self, scope: Scope) -> Refused | None:
-        if self._expected is not None:
-            given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-            if not hmac.compare_digest(given, self._expected):
-                return Refused(401, "Invalid API key")
+        if self._api_key is not None and not has_key(scope, self._api_key):
+            return Refused(401, "Invalid API key")
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if any(name == "project_id" and value != self._project_id for name, value in query):
             return Refused(403, "The project_id does not belong to this API key")
@@ -101,11 +91,19 @@ def make_app(routes: Sequence[Route], *, project_id: str, api_key: str | None, c
             case Refused():
                 return refused_reply(error)
             case HTTPException():
-                return refused_reply(Refused(error.status_code, error.detail), error.headers)
+                # Starlette lists a set, whose order hangs on the hash seed of the process.
+                marks = {
+                    name: ", ".join(sorted(value.split(", ")))
+                    for name, value in (error.headers or {}).items()
+                }
+                return refused_reply(Refused(error.status_code, error.detail), marks)
             case _:
                 # A database that is locked, full or not ours: nothing was done, and it may pass.
                 return refused_reply(Refused(503, str(error)))
 
+    for route in routes:
+        # Starlette adds it to each GET; the service that this stands in for has no HEAD.
+        (route.methods or set()).discard("HEAD")
     app = Starlette(
         routes=list(routes),
         middleware=[Middleware(Gate, project_id=project_id, api_key=api_key, clock=clock)],

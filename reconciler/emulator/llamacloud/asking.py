@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from reconciler.emulator import paging
 from reconciler.emulator.errors import Refused
 from reconciler.emulator.llamacloud import replies
-from reconciler.emulator.validation import QueryReader
+from reconciler.emulator.validation import QueryReader, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from reconciler.emulator.llamacloud.directories import Directories
     from reconciler.emulator.llamacloud.directory_rows import Mark
 
 Item = TypeVar("Item")
+Arguments = ParamSpec("Arguments")
 
 _MAX_BODY_BYTES = 1024 * 1024
 
@@ -36,6 +39,48 @@ async def read(request: Request) -> bytes:
         if len(body) > _MAX_BODY_BYTES:
             raise Refused(413, f"The body is larger than {_MAX_BODY_BYTES} bytes")
     return body
+
+
+async def read_json_body(request: Request) -> bytes:
+    """Give a request's body that should be JSON.
+
+    Raises:
+        Refused: 415, when its headers say that it is something else; 413, when it is too large.
+    """
+    kinds = request.headers.getlist("content-type")
+    if len(kinds) != 1 or not _says_json(kinds[0]):
+        raise Refused(415, "Content-Type should be application/json, in UTF-8")
+    codings = ",".join(request.headers.getlist("content-encoding")).split(",")
+    if not all(coding.strip().lower() in {"", "identity"} for coding in codings):
+        raise Refused(415, "Content-Encoding should be identity")
+    return await read(request)
+
+
+def _says_json(content_type: str) -> bool:
+    kind, *parameters = content_type.split(";")
+    named = (parameter.partition("=") for parameter in parameters)
+    charsets = {
+        value.strip().strip('"').lower() for name, _, value in named if name.strip().lower() == "charset"
+    }
+    return kind.strip().lower() == "application/json" and charsets <= {"utf-8"}
+
+
+async def apart(
+    directories: Directories,
+    work: Callable[Arguments, Item],
+    *given: Arguments.args,
+    **named: Arguments.kwargs,
+) -> Item:
+    """Do something that may read whole folders, in another thread, while this one answers others."""
+
+    def do() -> Item:
+        try:
+            return work(*given, **named)
+        finally:
+            # Threads of the pool end when there is little to do, and would leave their connections open.
+            directories.release()
+
+    return await run_in_threadpool(do)
 
 
 def query_of(request: Request) -> QueryReader:
@@ -83,5 +128,5 @@ def found(noun: str, request: Request, find: Callable[[str], Item | None], param
     key: str = request.path_params[parameter]
     item = find(key)
     if item is None:
-        raise Refused(404, f"{noun} {key!a} not found")
+        raise Refused(404, f"{noun} {short(key)} not found")
     return item

@@ -11,10 +11,11 @@ from starlette.routing import Route
 from reconciler.emulator import paging
 from reconciler.emulator.errors import Refused
 from reconciler.emulator.llamacloud import replies
-from reconciler.emulator.llamacloud.asking import after, found, query_of, read
+from reconciler.emulator.llamacloud.asking import after, apart, found, query_of, read_json_body
 from reconciler.emulator.llamacloud.batches import Filters
 from reconciler.emulator.llamacloud.bodies import BATCH_STATUSES, create_batch
 from reconciler.emulator.llamacloud.folders import MAX_FILES
+from reconciler.emulator.validation import short
 
 if TYPE_CHECKING:
     import threading
@@ -64,16 +65,23 @@ class BatchRoutes:
 
     async def create_batch(self, request: Request) -> Response:
         """POST /api/v2/batches: a PENDING batch, once directory and configuration stand."""
-        wanted = create_batch(await read(request))
-        directory = self._directories.usable(wanted.directory_id, self._clock())
+        wanted = create_batch(await read_json_body(request))
+        # A folder that was met before is found at once; whatever else it may be takes a look at all of them.
+        now = self._clock()
+        directory = self._directories.usable(wanted.directory_id, now, scan=False) or await apart(
+            self._directories, self._directories.usable, wanted.directory_id, now
+        )
         if directory is None:
-            raise Refused(404, f"Directory {wanted.directory_id!a} not found")
+            raise Refused(404, f"Directory {short(wanted.directory_id)} not found")
         configuration = self._configurations.for_create(wanted)
-        count = self._directories.count_files(directory)
+        # No more than so many are looked at, so this takes a moment even for a very large folder.
+        count = self._directories.count_files(directory, most=MAX_FILES + 1)
         if not 1 <= count <= MAX_FILES:
+            many = f"more than {MAX_FILES}" if count else "0"
             raise Refused(
                 400,
-                f"Directory {wanted.directory_id!a} has {count} files; a batch takes from 1 to {MAX_FILES}",
+                f"Directory {short(wanted.directory_id)} has {many} files;"
+                f" a batch takes from 1 to {MAX_FILES}",
             )
         batch = self._batches.create(
             wanted,

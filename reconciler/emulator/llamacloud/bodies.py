@@ -23,7 +23,7 @@ from reconciler.emulator.validation import read_body
 from reconciler.emulator.webhooks.configurations import read_webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.emulator.validation import BodyReader
     from reconciler.emulator.webhooks.configurations import Webhook
@@ -37,6 +37,11 @@ BATCH_STATUSES: tuple[BatchStatus, ...] = get_args(BatchStatus)
 DIRECTORY_TYPES = ("user", "ephemeral", "index")
 _CREATED_TYPES = ("user", "ephemeral")
 PRODUCT_TYPES = ("parse_v2", "extract_v2", "classify_v2", "split_v1", "spreadsheet_v1", "unknown")
+
+# As the types of the official package have them.
+PARSE_TIERS = ("agentic", "agentic_plus", "cost_effective", "fast")
+_EXTRACT_TIERS = ("agentic", "agentic_plus", "cost_effective", "turbo")
+_SPREADSHEET_TIERS = ("agentic", "cost_effective")
 
 _LONGEST_TEXT = 10_000
 
@@ -218,24 +223,58 @@ def update_configuration(body: bytes) -> UpdateConfiguration:
 
 
 def _parameters(document: BodyReader) -> Mapping[str, object]:
-    """Read the parameters of a configuration. What only the service's models would use is kept as it is."""
+    """Read the parameters of a configuration: what the official types require, and its choices.
+
+    Whatever else there is only the service's models would use, and it is kept as it is.
+    """
     reader = document.child("parameters")
     product_type = reader.string("product_type", PRODUCT_TYPES)
     fault = json_fault(reader.fields)
     if fault is not None:
         _note(document, "parameters", fault)
-    elif product_type == "extract_v2":
-        schema, fields = reader.fields.get("data_schema"), reader.fields.get("fields")
-        if schema is None and fields is None:
-            _note(reader, "data_schema", ("Field required (or `fields`, the local service's own)", "missing"))
-        elif schema is not None and not isinstance(schema, dict):
-            _note(reader, "data_schema", ("Input should be an object", "object_type"))
-        if fields is not None:
-            try:
-                read_fields(fields)
-            except Unreadable as error:
-                _note(reader, "fields", (str(error), "fields"))
+        return reader.fields
+    match product_type:
+        case "parse_v2":
+            reader.string("tier", PARSE_TIERS)
+            reader.string("version")
+        case "extract_v2":
+            _extract_parameters(reader)
+        case "classify_v2":
+            _required_list(reader, "rules", ("description", "type"))
+        case "split_v1":
+            _required_list(reader, "categories", ("name",))
+        case "spreadsheet_v1":
+            _optional_choice(reader, "tier", _SPREADSHEET_TIERS)
+        case _:
+            # Of `unknown` nothing is known; any other one is a fault already.
+            pass
     return reader.fields
+
+
+def _extract_parameters(reader: BodyReader) -> None:
+    reader.child("data_schema")
+    _optional_choice(reader, "tier", _EXTRACT_TIERS)
+    if (fields := reader.fields.get("fields")) is not None:
+        try:
+            read_fields(fields)
+        except Unreadable as error:
+            _note(reader, "fields", (str(error), "fields"))
+
+
+def _optional_choice(reader: BodyReader, key: str, options: Sequence[str]) -> None:
+    if reader.fields.get(key) is not None:
+        reader.string(key, options)
+
+
+def _required_list(reader: BodyReader, key: str, texts: Sequence[str]) -> None:
+    """Check a list of objects, each with texts of these names."""
+    if key not in reader.fields:
+        _note(reader, key, ("Field required", "missing"))
+    elif reader.fields[key] is None:
+        _note(reader, key, ("Input should be a list", "list_type"))
+    for item in reader.objects(key):
+        for name in texts:
+            item.text(name)
 
 
 def _required_name(document: BodyReader, *, without: str = "") -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import Refused, Unreadable
-from reconciler.emulator.llamacloud.bodies import JOB_TYPES
+from reconciler.emulator.llamacloud.bodies import JOB_TYPES, PARSE_TIERS
 from reconciler.emulator.reading.extraction import read_fields
 
 if TYPE_CHECKING:
@@ -190,4 +190,9 @@ def _check(stem: str, document: dict[str, object]) -> tuple[str, dict[str, objec
     if "product_type" in parameters:
         raise Unreadable("its parameters cannot have a product_type")
     # The contract has both in every parse configuration.
-    return kind, {"tier": "cost_effective", "version": "latest", **parameters}
+    parameters = {"tier": "cost_effective", "version": "latest", **parameters}
+    if parameters["tier"] not in PARSE_TIERS:
+        raise Unreadable(f"its tier should be one of {', '.join(PARSE_TIERS)}, not {parameters['tier']!a}")
+    if not isinstance(parameters["version"], str):
+        raise Unreadable("its version should be a text")
+    return kind, parameters

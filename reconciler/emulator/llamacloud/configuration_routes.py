@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reconciler.emulator.llamacloud import bodies, replies
-from reconciler.emulator.llamacloud.asking import after_mark, found, paged_by_mark, query_of, read
+from reconciler.emulator.llamacloud.asking import after_mark, found, paged_by_mark, query_of, read_json_body
 from reconciler.emulator.llamacloud.configurations import ConfigurationFilters
 
 if TYPE_CHECKING:
@@ -50,14 +50,15 @@ class ConfigurationRoutes:
 
     async def save_configuration(self, request: Request) -> Response:
         """POST /api/v1/beta/configurations: an upsert on name and product type."""
-        wanted = bodies.save_configuration(await read(request))
+        wanted = bodies.save_configuration(await read_json_body(request))
         return JSONResponse(replies.configuration(self._configurations.save(wanted)))
 
     async def list_configurations(self, request: Request) -> Response:
         """GET /api/v1/beta/configurations: the saved ones, by name and id. Presets are not listed."""
         query = query_of(request)
         filters = ConfigurationFilters(
-            name=query.text("name"), types=query.choices("product_type", bodies.PRODUCT_TYPES)
+            name=query.text("name"),  # In any order, and said how often, they are one filter.
+            types=tuple(sorted(set(query.choices("product_type", bodies.PRODUCT_TYPES)))),
         )
         # Of each, the latest version is the only one that is kept.
         query.flag("latest_only")
@@ -75,7 +76,7 @@ class ConfigurationRoutes:
 
     async def update_configuration(self, request: Request) -> Response:
         """PUT /api/v1/beta/configurations/{id}."""
-        wanted = bodies.update_configuration(await read(request))
+        wanted = bodies.update_configuration(await read_json_body(request))
         configuration = found("Configuration", request, lambda key: self._configurations.update(key, wanted))
         return JSONResponse(replies.configuration(configuration))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import Refused
 from reconciler.emulator.llamacloud.configuration_files import Configuration, ConfigurationFiles, preset
+from reconciler.emulator.validation import short
 
 if TYPE_CHECKING:
     import sqlite3
@@ -77,11 +78,11 @@ class Configurations:
         """
         configuration = self.get(request.configuration_id)
         if configuration is None:
-            raise Refused(404, f"Configuration {request.configuration_id!a} not found")
+            raise Refused(404, f"Configuration {short(request.configuration_id)} not found")
         if configuration.product_type != request.job_type:
             raise Refused(
                 400,
-                f"Configuration {request.configuration_id!a} is for {configuration.product_type}"
+                f"Configuration {short(request.configuration_id)} is for {configuration.product_type}"
                 f" and cannot be used for a job of type {request.job_type}",
             )
         return configuration
@@ -128,7 +129,7 @@ class Configurations:
         if parameters is not None and parameters["product_type"] != old.product_type:
             raise Refused(
                 409,
-                f"Configuration {configuration_id!a} is for {old.product_type}"
+                f"Configuration {short(configuration_id)} is for {old.product_type}"
                 f" and stays so: save one for {parameters['product_type']} instead",
             )
         if name != old.name:
@@ -140,7 +141,9 @@ class Configurations:
             other = _named(connection, name, old.product_type)
             if other is not None and other.id != old.id:
                 raise Refused(
-                    409, f"Configuration {other.id!a} for {old.product_type} has the name {name!a} already"
+                    409,
+                    f"Configuration {short(other.id)} for {old.product_type}"
+                    f" has the name {short(name)} already",
                 )
             return self._write(connection, old, name, old.parameters if parameters is None else parameters)
 
@@ -187,11 +190,11 @@ class Configurations:
     def _refuse_fixed(self, name: str, product_type: str) -> None:
         built_in = preset(f"cfg-{name}")
         if built_in is not None and built_in.product_type == product_type:
-            raise Refused(409, f"Configuration {name!a} is built in and cannot be changed")
+            raise Refused(409, f"Configuration {short(name)} is built in and cannot be changed")
         if any(item.product_type == product_type for item in self._files.saved(name)):
             raise Refused(
                 409,
-                f"Configuration {name!a} for {product_type} is kept in the file {f'{name}.yaml'!a}:"
+                f"Configuration {short(name)} for {product_type} is kept in the file {short(f'{name}.yaml')}:"
                 " change that file",
             )
 

@@ -16,14 +16,24 @@ import itertools
 import os
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from reconciler.emulator.errors import Refused
 from reconciler.emulator.llamacloud import directory_rows, file_rows
 from reconciler.emulator.llamacloud.bodies import UNSET, UpdateDirectory, UpdateFile
+from reconciler.emulator.llamacloud.directory_rows import cut, mark_of
 from reconciler.emulator.llamacloud.file_rows import FileFilters
-from reconciler.emulator.llamacloud.folders import Directory, DirectoryFile, Folders, file_id, shown
+from reconciler.emulator.llamacloud.folders import (
+    Directory,
+    DirectoryFile,
+    Folders,
+    file_id,
+    shown,
+    unique_id,
+)
 from reconciler.emulator.llamacloud.uploads import Kept, Upload, Uploads
+from reconciler.emulator.moments import rfc3339
+from reconciler.emulator.validation import short
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,8 +44,6 @@ if TYPE_CHECKING:
     from reconciler.emulator.llamacloud.bodies import CreateDirectory
     from reconciler.emulator.llamacloud.directory_rows import DirectoryFilters, Mark
     from reconciler.emulator.moments import Clock, Micros
-
-Item = TypeVar("Item", Directory, DirectoryFile)
 
 # How long an ephemeral directory can be used. Nothing says how long it is at the service.
 _EPHEMERAL: Micros = 48 * 3600 * 1_000_000
@@ -65,28 +73,37 @@ class Directories:
         """Give up to `size` directories; with what the next page goes on after, if there is more."""
         connection = self._database.reader()
         rows = [] if connection is None else directory_rows.page(connection, filters, after, size + 1)
-        found = heapq.merge(rows, self._of_folders(filters, after), key=_mark)
-        return _cut(found, size)
+        found = heapq.merge(rows, self._of_folders(filters, after), key=mark_of)
+        return cut(found, size)
 
-    def get(self, directory_id: str) -> Directory | None:
-        """Give a directory that is not deleted, or None."""
+    def get(self, directory_id: str, *, scan: bool = True) -> Directory | None:
+        """Give a directory that is not deleted, or None; without a scan, no folder not met before."""
         connection = self._database.reader()
         row = None if connection is None else directory_rows.find(connection, directory_id)
         if row is not None and row["folder"] is None:
             directory = directory_rows.created(row)
         else:
-            folder = self._folders.directory(directory_id)
+            folder = self._folders.directory(directory_id, scan=scan)
             if folder is None:
                 return None
             directory = directory_rows.laid_over(folder, row)
         return directory if directory.deleted is None else None
 
-    def usable(self, directory_id: str, now: Micros) -> Directory | None:
-        """Give a directory that a batch can be created over: there, not deleted, not expired."""
-        directory = self.get(directory_id)
-        if directory is None or (directory.expires is not None and directory.expires <= now):
-            return None
+    def usable(self, directory_id: str, now: Micros | None = None, *, scan: bool = True) -> Directory | None:
+        """Give what `get` gives, for who wants to do something with the directory's files.
+
+        Raises:
+            Refused: 400, when the directory has expired.
+        """
+        directory = self.get(directory_id, scan=scan)
+        expires = None if directory is None else directory.expires
+        if expires is not None and expires <= (self._clock() if now is None else now):
+            raise Refused(400, f"Directory {short(directory_id)} expired at {rfc3339(expires)}")
         return directory
+
+    def release(self) -> None:
+        """Close this thread's connection to the database, for a thread that may end unseen."""
+        self._database.release()
 
     def create(self, wanted: CreateDirectory) -> Directory:
         """Add a directory."""
@@ -146,17 +163,21 @@ class Directories:
         self, directory: Directory, filters: FileFilters, after: Mark | None, size: int
     ) -> tuple[list[DirectoryFile], Mark | None]:
         """Give up to `size` files; with what the next page goes on after, if there is more."""
-        return _cut(self._files(directory, filters, after, size + 1), size)
+        return cut(self._files(directory, filters, after, size + 1), size)
 
     def files(self, directory: Directory) -> list[DirectoryFile]:
         """Give all files of a directory that are not deleted, sorted by name and id."""
         return list(self._files(directory, FileFilters(), None, -1))
 
-    def count_files(self, directory: Directory) -> int:
-        """Count the files of a directory that are not deleted, without looking at each."""
+    def count_files(self, directory: Directory, *, most: int) -> int:
+        """Count the files of a directory that are not deleted, without looking at each.
+
+        Of a folder no more are counted than makes `most` in all, however many there are.
+        """
         connection = self._database.reader()
         uploads = 0 if connection is None else file_rows.count(connection, directory.id)
-        return uploads + sum(row is None or row["deleted_us"] is None for _, row in self._disk(directory))
+        live = (1 for _, row in self._disk(directory) if row is None or row["deleted_us"] is None)
+        return uploads + sum(itertools.islice(live, max(0, most - uploads)))
 
     def file(self, directory: Directory, directory_file_id: str) -> DirectoryFile | None:
         """Give a file of a directory that is not deleted, or None."""
@@ -175,20 +196,22 @@ class Directories:
         return file_rows.uploaded(row, self._uploads.path(source))
 
     def document(self, directory_id: str, directory_file_id: str, name: str) -> Path | None:
-        """Give where a file's content lies now, or None when it or its directory is gone.
+        """Give where a file's content lies now, or None when it or the directory that it is in now is gone.
 
         Args:
-            directory_id: The directory that the file was in.
+            directory_id: The directory that the file was in when it was listed.
             directory_file_id: The file's id.
             name: The file's name when it was listed, as the disk had it.
         """
-        directory = self.get(directory_id)
+        connection = self._database.reader()
+        row = None if connection is None else file_rows.find(connection, directory_file_id)
+        # An upload may have been moved to another directory meanwhile, and is the same file.
+        uploaded = row is not None and row["file_id"] is not None
+        directory = self.get(row["directory_id"] if row is not None and uploaded else directory_id)
         if directory is None:
             return None
         # By its name, a file on the disk is found without reading the whole folder.
-        if file_id(directory_id, name) == directory_file_id:
-            connection = self._database.reader()
-            row = None if connection is None else file_rows.find(connection, directory_file_id)
+        if not uploaded and file_id(directory_id, name) == directory_file_id:
             file = self._disk_file(directory, name, row)
         else:
             file = self.file(directory, directory_file_id)
@@ -196,24 +219,25 @@ class Directories:
             return None
         return file.path
 
-    def refuse_taken(self, directory: Directory, unique_id: str) -> None:
+    def refuse_taken(self, directory: Directory, wanted: str) -> None:
         """Refuse a unique id that a file of the directory has.
 
         Raises:
             Refused: 409, which names the file.
         """
         connection = self._database.reader()
-        upload = None if connection is None else file_rows.with_unique_id(connection, directory.id, unique_id)
+        upload = None if connection is None else file_rows.with_unique_id(connection, directory.id, wanted)
         on_disk = (
             file_id(directory.id, name)
             for name, row in self._disk(directory)
             if (row is None or row["deleted_us"] is None)
-            and unique_id == (shown(name) if row is None else row["unique_id"])
+            and wanted == (unique_id(directory.id, name) if row is None else row["unique_id"])
         )
         taken = upload or next(on_disk, None)
         if taken is not None:
             raise Refused(
-                409, f"Directory {directory.id!a} already has a file with unique_id {unique_id!a}: {taken}"
+                409,
+                f"Directory {short(directory.id)} already has a file with unique_id {short(wanted)}: {taken}",
             )
 
     def keep(self, upload: Upload) -> Kept:
@@ -228,13 +252,14 @@ class Directories:
         """Make a kept content a file of a directory; None, and no content, when there is no directory.
 
         Raises:
-            Refused: 409, when its unique id is taken; the content is gone then.
+            Refused: 409, when its unique id is taken, 400, when the directory has expired; the content is
+                gone then.
         """
         # Only a refusal removes the content. After any other failure it is not sure that the row is not
         # there, and a content without a row is the lesser harm.
         try:
             with self._database.transaction() as connection:
-                directory = self.get(directory_id)
+                directory = self.usable(directory_id)
                 if directory is not None:
                     self.refuse_taken(directory, upload.unique_id)
                     now = self._clock()
@@ -264,7 +289,7 @@ class Directories:
 
         Raises:
             Refused: 409, when its new unique id is taken or the file is not ours to move; 404, when the
-                directory to move it to is not there.
+                directory to move it to is not there; 400, when that one has expired.
         """
         old = self.file(directory, directory_file_id)
         if old is None or wanted == UpdateFile():
@@ -273,7 +298,7 @@ class Directories:
             old = self.file(directory, directory_file_id)
             if old is None:
                 return None
-            target = self._target(wanted.target_directory_id or directory.id)
+            target = self._target(directory, wanted.target_directory_id)
             if target.id != directory.id and old.file_id is None:
                 raise Refused(
                     409,
@@ -308,11 +333,13 @@ class Directories:
             self._uploads.discard(new.path)
         return new
 
-    def _target(self, directory_id: str) -> Directory:
-        directory = self.get(directory_id)
-        if directory is None:
-            raise Refused(404, f"Directory {directory_id!a} not found")
-        return directory
+    def _target(self, directory: Directory, wanted: str | None) -> Directory:
+        target_id = wanted or directory.id
+        # Where it is, it can still be renamed.
+        target = self.get(target_id) if target_id == directory.id else self.usable(target_id)
+        if target is None:
+            raise Refused(404, f"Directory {short(target_id)} not found")
+        return target
 
     def _of_folders(self, filters: DirectoryFilters, after: Mark | None) -> Iterator[Directory]:
         """Give the folders' directories in order, looking at each one only when it is its turn."""
@@ -338,7 +365,7 @@ class Directories:
         connection = self._database.reader()
         rows = [] if connection is None else file_rows.page(connection, directory.id, filters, after, limit)
         uploaded = (file_rows.uploaded(row, self._uploads.path(os.fsdecode(row["source"]))) for row in rows)
-        return heapq.merge(uploaded, self._of_folder(directory, filters, after), key=_mark)
+        return heapq.merge(uploaded, self._of_folder(directory, filters, after), key=mark_of)
 
     def _of_folder(
         self, directory: Directory, filters: FileFilters, after: Mark | None
@@ -368,13 +395,3 @@ class Directories:
             return None
         file = self._folders.file(directory.id, directory.path, name)
         return None if file is None else file_rows.laid_over(file, row)
-
-
-def _mark(item: Directory | DirectoryFile) -> Mark:
-    return item.shown, item.id
-
-
-def _cut(items: Iterator[Item], size: int) -> tuple[list[Item], Mark | None]:
-    # One more than asked for shows whether there is a next page.
-    found = list(itertools.islice(items, size + 1))
-    return found[:size], _mark(found[size - 1]) if len(found) > size else None

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reconciler.emulator.llamacloud import bodies, replies
-from reconciler.emulator.llamacloud.asking import after_mark, found, paged_by_mark, query_of, read
+from reconciler.emulator.llamacloud.asking import (
+    after_mark,
+    apart,
+    found,
+    paged_by_mark,
+    query_of,
+    read_json_body,
+)
 from reconciler.emulator.llamacloud.directory_rows import DirectoryFilters
 from reconciler.emulator.llamacloud.file_rows import FileFilters
 from reconciler.emulator.llamacloud.upload_form import read_upload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from reconciler.emulator.llamacloud.directories import Directories
     from reconciler.emulator.llamacloud.folders import Directory, DirectoryFile
+    from reconciler.emulator.llamacloud.uploads import Upload
+
+Arguments = ParamSpec("Arguments")
+Item = TypeVar("Item")
 
 _NO_CONTENT = 204
 
@@ -68,36 +80,45 @@ class DirectoryRoutes:
 
     async def create_directory(self, request: Request) -> Response:
         """POST /api/v1/beta/directories."""
-        return self._reply(self._directories.create(bodies.create_directory(await read(request))))
+        return self._reply(self._directories.create(bodies.create_directory(await read_json_body(request))))
 
     async def list_directories(self, request: Request) -> Response:
         """GET /api/v1/beta/directories: by name and id."""
         query = query_of(request)
         filters = DirectoryFilters(
             name=query.text("name"),
-            types=query.choices("type", bodies.DIRECTORY_TYPES)[-1:]
-            + query.choices("types", bodies.DIRECTORY_TYPES),
+            # In any order, and said how often, they are one filter.
+            types=tuple(
+                sorted(
+                    {
+                        *query.choices("type", bodies.DIRECTORY_TYPES)[-1:],
+                        *query.choices("types", bodies.DIRECTORY_TYPES),
+                    }
+                )
+            ),
             include_deleted=query.flag("include_deleted"),
         )
         size = query.integer("page_size", default=50, low=1, high=1_000)
         scope = ("directories", filters.name, filters.types, filters.include_deleted)
         last_given = after_mark(query, scope)
         query.finish()
-        page, last = self._directories.page(filters, last_given, size)
+        page, last = await self._apart(self._directories.page, filters, last_given, size)
         return paged_by_mark(scope, [replies.directory(item, self._project_id) for item in page], last)
 
     async def get_directory(self, request: Request) -> Response:
         """GET /api/v1/beta/directories/{id}."""
-        return self._reply(self._directory(request))
+        return self._reply(await self._apart(self._directory, request))
 
     async def update_directory(self, request: Request) -> Response:
         """PATCH /api/v1/beta/directories/{id}."""
-        wanted = bodies.update_directory(await read(request))
-        return self._reply(found("Directory", request, lambda key: self._directories.update(key, wanted)))
+        wanted = bodies.update_directory(await read_json_body(request))
+        return self._reply(
+            await self._apart(found, "Directory", request, lambda key: self._directories.update(key, wanted))
+        )
 
     async def delete_directory(self, request: Request) -> Response:
         """DELETE /api/v1/beta/directories/{id}: its files are gone with it."""
-        found("Directory", request, self._directories.delete)
+        await self._apart(found, "Directory", request, self._directories.delete)
         return Response(status_code=_NO_CONTENT)
 
     async def list_files(self, request: Request) -> Response:
@@ -127,47 +148,65 @@ class DirectoryRoutes:
         )
         last_given = after_mark(query, scope)
         query.finish()
-        page, last = self._directories.page_files(self._directory(request), filters, last_given, size)
+        directory = await self._apart(self._directory, request)
+        page, last = await self._apart(self._directories.page_files, directory, filters, last_given, size)
         return paged_by_mark(scope, [replies.directory_file(item, self._project_id) for item in page], last)
 
     async def upload_file(self, request: Request) -> Response:
         """POST /api/v1/beta/directories/{id}/files/upload."""
         # Before a long body is read for nothing, and again when it has been.
-        self._directory(request)
+        await self._apart(self._usable, request)
         async with read_upload(request) as upload:
-            self._directories.refuse_taken(self._directory(request), upload.unique_id)
-            kept = await run_in_threadpool(self._directories.keep, upload)
-            file = found("Directory", request, lambda key: self._directories.upload(key, upload, kept))
+            file = await self._apart(self._take_in, request, upload)
         return self._file_reply(file)
+
+    def _take_in(self, request: Request, upload: Upload) -> DirectoryFile:
+        self._directories.refuse_taken(self._usable(request), upload.unique_id)
+        kept = self._directories.keep(upload)
+        return found("Directory", request, lambda key: self._directories.upload(key, upload, kept))
 
     async def get_file(self, request: Request) -> Response:
         """GET /api/v1/beta/directories/{id}/files/{file_id}."""
         query = query_of(request)
         query.choices("expand", ("download_url",))
         query.finish()
-        directory = self._directory(request)
-        return self._file_reply(
-            found("File", request, lambda key: self._directories.file(directory, key), "file_id")
-        )
+        return self._file_reply(await self._file(request, self._directories.file))
 
     async def update_file(self, request: Request) -> Response:
         """PATCH /api/v1/beta/directories/{id}/files/{file_id}."""
-        wanted = bodies.update_file(await read(request))
-        directory = self._directory(request)
-        return self._file_reply(
-            found(
-                "File", request, lambda key: self._directories.update_file(directory, key, wanted), "file_id"
-            )
-        )
+        wanted = bodies.update_file(await read_json_body(request))
+
+        def update(directory: Directory, key: str) -> DirectoryFile | None:
+            return self._directories.update_file(directory, key, wanted)
+
+        return self._file_reply(await self._file(request, update))
 
     async def delete_file(self, request: Request) -> Response:
         """DELETE /api/v1/beta/directories/{id}/files/{file_id}."""
-        directory = self._directory(request)
-        found("File", request, lambda key: self._directories.delete_file(directory, key), "file_id")
+        await self._file(request, self._directories.delete_file)
         return Response(status_code=_NO_CONTENT)
 
     def _directory(self, request: Request) -> Directory:
         return found("Directory", request, self._directories.get)
+
+    def _usable(self, request: Request) -> Directory:
+        return found("Directory", request, self._directories.usable)
+
+    async def _file(
+        self, request: Request, do: Callable[[Directory, str], DirectoryFile | None]
+    ) -> DirectoryFile:
+        """Do something with the file that the path names."""
+
+        def find() -> DirectoryFile:
+            directory = self._directory(request)
+            return found("File", request, lambda key: do(directory, key), "file_id")
+
+        return await self._apart(find)
+
+    async def _apart(
+        self, work: Callable[Arguments, Item], *given: Arguments.args, **named: Arguments.kwargs
+    ) -> Item:
+        return await apart(self._directories, work, *given, **named)
 
     def _reply(self, directory: Directory) -> Response:
         return JSONResponse(replies.directory(directory, self._project_id))

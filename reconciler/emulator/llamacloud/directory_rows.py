@@ -6,18 +6,35 @@ Each function works within the transaction, or without one, of the connection th
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from reconciler.emulator.llamacloud.folders import Directory
+from reconciler.emulator.llamacloud.folders import Directory, DirectoryFile
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
 # The name and the id of the last item of a page: what the next page goes on after.
 Mark: TypeAlias = tuple[str, str]
+
+
+Item = TypeVar("Item", Directory, DirectoryFile)
+
+
+def mark_of(item: Directory | DirectoryFile) -> Mark:
+    """Give what a page goes on after when this is the last item of the one before."""
+    return item.shown, item.id
+
+
+def cut(items: Iterator[Item], size: int) -> tuple[list[Item], Mark | None]:
+    """Give the first `size` items; with what the next page goes on after, if there is more."""
+    # One more than asked for shows whether there is a next page.
+    found = list(itertools.islice(items, size + 1))
+    return found[:size], mark_of(found[size - 1]) if len(found) > size else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

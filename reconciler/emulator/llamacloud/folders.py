@@ -116,29 +116,28 @@ class Folders:
         created, updated = _times(status)
         return Directory(id=_directory_id(name), name=name, path=path, created=created, updated=updated)
 
-    def directory(self, directory_id: str) -> Directory | None:
-        """Give one directory by id, or None.
+    def directory(self, directory_id: str, *, scan: bool = True) -> Directory | None:
+        """Give one directory by id, or None; without a scan, only one that the last scan met.
 
         Raises:
             Refused: 400, when the root cannot be read.
         """
         # The names of the last scan save a scan for each look-up. A name found there is asked of the
         # disk again; one that is not there may be new.
-        name = self._names.get(directory_id) or self.names().get(directory_id)
+        name = self._names.get(directory_id) or (self.names().get(directory_id) if scan else None)
         return None if name is None else self.named(name)
 
-    def file_names(self, folder: Path) -> list[str]:
+    def file_names(self, folder: Path) -> Iterator[str]:
         """Give the names of the files in a directory's folder, in no order; only links are looked at.
 
         Raises:
             Refused: 400, when the folder cannot be read.
         """
-        return [
-            entry.name
-            for entry in self._entries(folder)
-            if entry.is_file(follow_symlinks=False)
-            or (entry.is_symlink() and self._regular(folder / entry.name) is not None)
-        ]
+        for entry in self._entries(folder):
+            if entry.is_file(follow_symlinks=False) or (
+                entry.is_symlink() and self._regular(folder / entry.name) is not None
+            ):
+                yield entry.name
 
     def file(self, directory_id: str, folder: Path, name: str) -> DirectoryFile | None:
         """Give the file of this name in a directory's folder, or None."""
@@ -150,7 +149,7 @@ class Folders:
             id=file_id(directory_id, name),
             directory_id=directory_id,
             name=name,
-            unique_id=shown(name),
+            unique_id=unique_id(directory_id, name),
             path=folder / name,
             created=created,
             updated=updated,
@@ -187,6 +186,15 @@ def shown(name: str) -> str:
 def file_id(directory_id: str, name: str) -> str:
     """Give the id of the file of this name in a directory's folder."""
     return f"dfl-{_uuid5(f'{directory_id}/{name}')}"
+
+
+def unique_id(directory_id: str, name: str) -> str:
+    """Give the unique id of the file of this name in a directory's folder: its name, if that is Unicode.
+
+    Shown, two names that are not Unicode may look alike; such a file has its id for one.
+    """
+    plain = shown(name)
+    return plain if plain == name else file_id(directory_id, name)
 
 
 def _directory_id(name: str) -> str:

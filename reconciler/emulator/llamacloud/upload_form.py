@@ -5,7 +5,6 @@ A field that is there and empty counts as absent: that is how clients send a nul
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import asynccontextmanager
 from email.message import Message
@@ -18,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from reconciler.emulator.errors import Fault, Invalid, Refused
 from reconciler.emulator.llamacloud.uploads import Upload
 from reconciler.emulator.llamacloud.values import SEPARATORS, metadata_fault, name_fault
+from reconciler.emulator.validation import clipped, read_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
 # Boundaries, headers and the other fields stand around the file.
 _MAX_AROUND_BYTES = 1024 * 1024
-_TAIL_BYTES = 1024
 _MAX_FIELDS = 16
 _FILE = "upload_file"
 _TEXTS = ("display_name", "unique_id", "external_file_id", "metadata")
@@ -64,10 +63,13 @@ class _Body:
         message = Message()
         message["Content-Type"] = request.headers.get("content-type", "")
         self._multipart = message.get_content_type() == "multipart/form-data"
-        self._end = f"--{message.get_boundary('')}--".encode("latin-1", "replace")
+        # Within a file it would follow no line break: a boundary is chosen so.
+        self._end = f"\r\n--{message.get_boundary('')}--".encode("latin-1", "replace")
+        self._ended = False
         self._receive = request.receive
         self._size = 0
-        self._tail = b""
+        # A form without fields begins with it.
+        self._tail = b"\r\n"
         # A body that says how long it is need not be read to be refused.
         length = request.headers.get("content-length", "")
         if length.isascii() and length.isdigit() and len(length) < 20:  # noqa: PLR2004 - digits
@@ -84,9 +86,13 @@ class _Body:
         chunk: bytes = event.get("body", b"")
         self._size += len(chunk)
         self._bound(self._size)
-        self._tail = (self._tail + chunk[-_TAIL_BYTES:])[-_TAIL_BYTES:]
+        # What follows the last boundary means nothing, and may be of any length.
+        if self._multipart and not self._ended:
+            window = self._tail + chunk
+            self._ended = self._end in window
+            self._tail = window[-len(self._end) :]
         # Said from within the parser, which closes its temporary files then, and otherwise would not.
-        if self._multipart and not event.get("more_body", False) and self._end not in self._tail:
+        if self._multipart and not event.get("more_body", False) and not self._ended:
             raise Refused(400, "The body ended before it was whole")
         return event
 
@@ -161,9 +167,8 @@ class _Form:
         if text is None:
             return None
         try:
-            document: object = json.loads(text)
-        # As with any body: many nested brackets, a number of many digits.
-        except (ValueError, RecursionError):
+            document = read_json(text)
+        except ValueError:
             self._note("metadata", ("Input should be a JSON object", "json_invalid"))
             return None
         fault = metadata_fault(document)
@@ -174,8 +179,7 @@ class _Form:
         if fault is not None:
             message, kind = fault
             # A key is bytes that somebody sent, read by a codec that somebody chose.
-            place = key.encode("utf-8", "replace").decode("utf-8")
-            self._faults.append(Fault(loc=["body", place], msg=message, type=kind))
+            self._faults.append(Fault(loc=["body", clipped(key)], msg=message, type=kind))
 
 
 def _ending(name: str) -> str:

@@ -12,7 +12,7 @@ from reconciler.emulator.errors import Fault, Refused
 from reconciler.emulator.talonic import replies
 from reconciler.emulator.talonic.documents import SOURCE_ID
 from reconciler.emulator.talonic.upload import read_upload
-from reconciler.emulator.validation import QueryReader
+from reconciler.emulator.validation import QueryReader, short
 
 if TYPE_CHECKING:
     import threading
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 Row = TypeVar("Row", "Batch", "Document")
-
-_LONGEST_ID = 40
 
 
 class TalonicRoutes:
@@ -145,7 +143,5 @@ def _found(noun: str, request: Request, find: Callable[[str], Found | None]) -> 
     key: str = request.path_params["id"]
     found = find(key)
     if found is None:
-        raise Refused(
-            404, f"{noun} {key if len(key) <= _LONGEST_ID else key[:_LONGEST_ID] + '…'!a} not found"
-        )
+        raise Refused(404, f"{noun} {short(key)} not found")
     return found

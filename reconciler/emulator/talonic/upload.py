@@ -15,6 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from reconciler.emulator.errors import Refused
+from reconciler.emulator.validation import short
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -151,7 +152,7 @@ class _Parts:
         if part.name == "processing_mode" and part.filename is None:
             self._modes.append(part.text.decode("utf-8", "backslashreplace"))
         elif part.name != "file":
-            self._faults.append(f"{_short(part.name)}: unknown field")
+            self._faults.append(f"{short(part.name)}: unknown field")
         elif part.filename is None:
             self._faults.append("file: should be a file, not a text")
         else:
@@ -179,7 +180,7 @@ class _Parts:
             case ["batch"]:
                 mode = "batch"
             case [value]:
-                faults.append(f"processing_mode: should be 'realtime' or 'batch', not {_short(value)}")
+                faults.append(f"processing_mode: should be 'realtime' or 'batch', not {short(value)}")
             case _:
                 faults.append("processing_mode: given more than once")
         if faults:
@@ -196,8 +197,3 @@ def _faults_of(name: str, size: int) -> list[str]:
     if not size:
         faults.append("the file is empty")
     return faults
-
-
-def _short(text: str) -> str:
-    # What was sent is shown escaped and cut, so that a reply never repeats a control code.
-    return ascii(text if len(text) <= 40 else f"{text[:40]}…")  # noqa: PLR2004 - as long as fits a message

@@ -96,7 +96,7 @@ class Host:
         faults: FaultFile = NO_FAULTS,
     ) -> None:
         self._database = Database(database)
-        clock = KeptClock(self._database)
+        clock = self._clock = KeptClock(self._database)
         clock.start(speed=speed, offset=offset)
         opened = database.stat()
         self._path, self._identity = database, (opened.st_dev, opened.st_ino)

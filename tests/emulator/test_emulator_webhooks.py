@@ -29,7 +29,7 @@ def test_each_step_of_a_batch_is_told_with_the_batch_as_it_was(tmp_path: Path) -
     with receiver() as there:
         batch = stand.create({"webhook_url": there.url, "webhook_output_format": "json"})
         for _ in range(2):
-            stand.call("POST", "/__admin/clock", json={"advance": "1s"})
+            stand.host._clock.advance(1_000_000)
             stand.step()
         stand.tell()
         now = stand.call("GET", f"/api/v2/batches/{batch['id']}").json()
@@ -63,7 +63,7 @@ def test_every_end_has_its_event(tmp_path: Path, pace: JSON, cancel: bool, event
     batch = stand.create({"webhook_url": "http://127.0.0.1:9/"})
     if cancel:
         stand.call("POST", f"/api/v2/batches/{batch['id']}/cancel").raise_for_status()
-        stand.call("POST", "/__admin/clock", json={"advance": "1s"})
+        stand.host._clock.advance(1_000_000)
     stand.step()
     assert stand.listed("batch_id", "event") == [(batch["id"], event) for event in events]
     stand.host.close()

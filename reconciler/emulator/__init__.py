@@ -3,7 +3,7 @@
 `service` is LlamaCloud's side alone, which the embedded provider calls in process; `host` is both of them,
 with faults and a clock that can be moved, as `server` serves it. The rooms, as a request walks them:
 `server` → `faults` → `doors` → `llamacloud` or `talonic` → `database`; and beside them `life`, which moves
-batches on and has `reading` make text or records of documents.
+batches on and has `reading` make text or records of documents, and `webhooks`, which tell of them.
 
 Nothing here imports any other part of `reconciler`, and nothing of the client side is imported
 here: a misunderstanding of the contract in one of the two then shows as a failure, not as agreement.

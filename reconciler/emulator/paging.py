@@ -14,13 +14,10 @@ import binascii
 import hashlib
 import hmac
 import json
-from bisect import bisect_right
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-Item = TypeVar("Item")
+    from collections.abc import Sequence
 
 _KEY = b"reconciler emulator page token 1"
 _SIGNATURE_BYTES = 16
@@ -44,15 +41,6 @@ def unseal(scope: Sequence[object], token: str) -> str | None:
     # Base64 lets the last character vary without changing the bytes; a token has one spelling.
     last = raw.decode("utf-8", "surrogatepass")
     return last if seal(scope, last) == token else None
-
-
-def cut(
-    items: Sequence[Item], key: Callable[[Item], str], after: str | None, size: int
-) -> tuple[Sequence[Item], str | None]:
-    """Cut one page out of a whole list sorted by `key`; with the key to go on after, if there is more."""
-    start = 0 if after is None else bisect_right(items, after, key=key)
-    page = items[start : start + size]
-    return page, key(page[-1]) if start + size < len(items) else None
 
 
 def _sign(scope: Sequence[object], raw: bytes) -> bytes:

@@ -44,21 +44,6 @@ def test_each_batch_is_listed_once_while_others_are_created(count: int, size: in
     assert listed == expected[::-1]
 
 
-@given(names=st.sets(st.text(max_size=5), max_size=20), size=st.integers(1, 7))
-def test_each_name_is_given_once_through_sealed_tokens(names: set[str], size: int) -> None:
-    items = sorted(names)
-    given_names: list[str] = []
-    token: str | None = None
-    while True:
-        after = None if token is None else paging.unseal(SCOPE, token)
-        page, last = paging.cut(items, lambda name: name, after, size)
-        given_names += page
-        if last is None:
-            break
-        token = paging.seal(SCOPE, last)
-    assert given_names == items
-
-
 @given(last=st.text(max_size=30), data=st.data())
 def test_an_altered_token_is_refused(last: str, data: st.DataObject) -> None:
     token = paging.seal(SCOPE, last)

@@ -109,14 +109,6 @@ class Moves:
         )
         return [read_batch(row) for row in rows]
 
-    def next_due(self) -> Micros | None:
-        """Give when the next move is due; None when there is none."""
-        connection = self._database.reader()
-        if connection is None:
-            return None
-        (due,) = connection.execute("SELECT min(due_us) FROM batches WHERE due_us IS NOT NULL").fetchone()
-        return None if due is None else int(due)
-
     def throttled(self, *, limit: int) -> list[Batch]:
         """Give the batches that wait for others to end, the oldest first."""
         connection = self._database.reader()

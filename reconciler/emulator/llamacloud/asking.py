@@ -99,11 +99,6 @@ def after(query: QueryReader, scope: Sequence[object]) -> str | None:
     return last
 
 
-def paged(scope: Sequence[object], items: Sequence[replies.Reply], last: str | None) -> Response:
-    """Answer with one page; `last` is what the next one goes on after, None at the end."""
-    return JSONResponse(replies.page(items, None if last is None else paging.seal(scope, last)))
-
-
 def after_mark(query: QueryReader, scope: Sequence[object]) -> Mark | None:
     """Give the name and id that the page token says to go on after, as `after` does."""
     last = after(query, scope)
@@ -116,7 +111,8 @@ def after_mark(query: QueryReader, scope: Sequence[object]) -> Mark | None:
 
 def paged_by_mark(scope: Sequence[object], items: Sequence[replies.Reply], last: Mark | None) -> Response:
     """Answer with one page of a list by name and id, as `paged` does."""
-    return paged(scope, items, None if last is None else "\0".join(last))
+    token = None if last is None else paging.seal(scope, "\0".join(last))
+    return JSONResponse(replies.page(items, token))
 
 
 def found(noun: str, request: Request, find: Callable[[str], Item | None], parameter: str = "id") -> Item:

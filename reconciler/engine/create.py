@@ -14,7 +14,16 @@ from reconciler.engine.listing import FATAL, Pass, look, renamed
 from reconciler.engine.observe import places, recorded_ids
 from reconciler.engine.resolve import Absent, Found, StillOpen, resolve
 from reconciler.model.events import Waiting
-from reconciler.model.intent import Closing, Created, Intent, NotSent, Rejected, Throttled, Unanswered
+from reconciler.model.intent import (
+    Closing,
+    Created,
+    Intent,
+    NotSent,
+    Rejected,
+    Throttled,
+    Unanswered,
+    Withheld,
+)
 from reconciler.model.lock import Origin
 from reconciler.model.plan import ActionKind
 from reconciler.model.result import Outcome
@@ -88,12 +97,24 @@ class _Create:
             return True
         intent = self._intent(again, seen)
         await run.notes.write(intent)  # C3
-        if run.eyes.clock.monotonic() - seen.begun > FRESH or run.over:
-            await run.settle(intent, Closing.WITHDRAWN)
-            return False
-        run.session.confirm()  # C1
-        outcome = await self.provider.create(self.want.key, run.webhooks.get(self.want.set.name, ()))  # C4
+        webhooks = run.webhooks.get(self.want.set.name, ())
+        outcome = await self.provider.create(  # C4
+            self.want.key, webhooks, objection=lambda: self._objection(seen)
+        )
         return await self._after(intent, outcome)
+
+    def _objection(self, seen: Pass) -> str:
+        """What is against sending, asked right before the first byte, since a turn can take long to come.
+
+        Raises:
+            LockLostError: the lock is no longer this run's (C1).
+        """
+        if self.run.over:
+            return "the run is to end"  # C8
+        if self.run.eyes.clock.monotonic() - seen.begun > FRESH:
+            return "the look is too old"  # C3
+        self.run.session.confirm()
+        return ""
 
     async def _look(self) -> Pass | None:
         """C2: everything over the directory, by the directory alone; not what the plan was made from."""
@@ -166,22 +187,30 @@ class _Create:
                     run.ended = f"the service answered {status}: {why}"
                 run.finish(self.action, Outcome.REJECTED, why=why, request_id=request_id)
                 return True
+            case Withheld(why):
+                await run.settle(intent, Closing.WITHDRAWN, why)
+                return False
             case NotSent(why):
                 await run.settle(intent, Closing.WITHDRAWN, why)
                 await self._wait(why, self._backoff())
                 return False
-            case Throttled(retry_after, why):
-                await run.settle(intent, Closing.WITHDRAWN, why)
-                if retry_after is not None and retry_after > LONGEST_WAIT:
-                    why = f"{why}; the service asks to wait {retry_after:,.0f} s"
-                    run.finish(self.action, Outcome.FAILED, why=why)
-                    return True
-                await self._wait(why, self._backoff() if retry_after is None else retry_after)
-                return False
+            case Throttled():
+                return await self._throttled(intent, outcome)
             case Unanswered(why):
                 return await self._unanswered(intent, why)
             case unreachable:
                 assert_never(unreachable)
+
+    async def _throttled(self, intent: Intent, outcome: Throttled) -> bool:
+        """C4: wait as told, unless that is too long."""
+        retry_after, why = outcome.retry_after, outcome.why
+        await self.run.settle(intent, Closing.WITHDRAWN, why)
+        if retry_after is not None and retry_after > LONGEST_WAIT:
+            why = f"{why}; the service asks to wait {retry_after:,.0f} s"
+            self.run.finish(self.action, Outcome.FAILED, why=why)
+            return True
+        await self._wait(why, self._backoff() if retry_after is None else retry_after)
+        return False
 
     async def _keep(self, intent: Intent, created: Created) -> None:
         """C9: what has come back is recorded at once, under the key that was asked for."""

@@ -52,6 +52,13 @@ class NotSent:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """Its turn to be sent came when it was not to be sent any more: not a byte of it left."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """The service said no, so nothing was made.
 
@@ -80,8 +87,8 @@ class Unanswered:
     why: str
 
 
-#: What one send came to. Closed: whoever handles it handles all five.
-SendOutcome: TypeAlias = Created | NotSent | Rejected | Throttled | Unanswered
+#: What one send came to. Closed: whoever handles it handles all six.
+SendOutcome: TypeAlias = Created | NotSent | Withheld | Rejected | Throttled | Unanswered
 
 
 class Closing(StrEnum):

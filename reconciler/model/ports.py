@@ -124,8 +124,15 @@ class Provider(Protocol):
 class Creator(Provider, Protocol):
     """A provider that can create. Those that cannot do not have the method (R16)."""
 
-    async def create(self, key: Key, webhooks: Sequence[object]) -> SendOutcome:
-        """Send one create, once. Never raises a `ServiceError`: what became of it is the value (C4)."""
+    async def create(
+        self, key: Key, webhooks: Sequence[object], *, objection: Callable[[], str]
+    ) -> SendOutcome:
+        """Send one create, once. Never raises a `ServiceError`: what became of it is the value (C4).
+
+        A request may have to wait for its turn. Right before the first byte ``objection`` is asked: the
+        create is sent if it gives "", and is `Withheld` if it gives a reason. What it raises is passed on,
+        and nothing was sent.
+        """
         ...
 
     def working(self) -> AbstractAsyncContextManager[Callable[[], None] | None]:

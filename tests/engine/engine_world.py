@@ -28,14 +28,14 @@ from reconciler.engine.stop import Stop
 from reconciler.model.batch import Address, Batch, Directory, DirectoryFile, Home, JobType, Key, Status
 from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import NotFoundError
-from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered
+from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered, Withheld
 from reconciler.model.manifest import BatchSet, ById, Job, OnRemove, Rerun
 from reconciler.model.ports import Page
 from reconciler.model.project import Limits
 from reconciler.model.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
     from reconciler.model.audit import AuditLine
@@ -93,6 +93,7 @@ class Service:
         self.on_get: Callable[[str], None] = lambda _: None
         self.on_request: Callable[[str], None] = lambda _: None
         self.order: Callable[[list[Batch]], list[Batch]] = lambda batches: batches
+        self.turn: Callable[[], Awaitable[None]] = self._at_once
         self.renames: dict[str, str] = {}
         self.ahead = timedelta()
         self.requests: list[str] = []
@@ -174,7 +175,12 @@ class Service:
         await self._request(f"configuration {configuration}")
         return None
 
-    async def create(self, key: Key, webhooks: Sequence[object]) -> SendOutcome:
+    async def create(
+        self, key: Key, webhooks: Sequence[object], *, objection: Callable[[], str]
+    ) -> SendOutcome:
+        await self.turn()
+        if why := objection():
+            return Withheld(why)
         fault = self.fault(key)
         self.sent_at.append(self.time.seconds)
         self.inside += 1
@@ -201,6 +207,9 @@ class Service:
 
     def check(self) -> None:
         """The work goes on."""
+
+    async def _at_once(self) -> None:
+        """A create's turn comes without waiting."""
 
     async def _request(self, what: str) -> None:
         self.on_request(f"before {what}")

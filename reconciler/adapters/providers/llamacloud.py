@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from reconciler.adapters.providers import retry, wire
 from reconciler.adapters.providers.refusals import detail, refusal
-from reconciler.adapters.providers.transport import DEADLINE, Reply, Request, Transport
+from reconciler.adapters.providers.transport import DEADLINE, Reply, Request, Transport, WithheldError
 from reconciler.model.batch import JobType
 from reconciler.model.errors import (
     AuthenticationError,
@@ -31,10 +31,11 @@ from reconciler.model.errors import (
     NotSentError,
     PaymentError,
     RateLimitedError,
+    ReconcilerError,
     ServiceError,
     UnexpectedReplyError,
 )
-from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered
+from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered, Withheld
 from reconciler.model.ports import Page
 
 if TYPE_CHECKING:
@@ -262,15 +263,19 @@ class LlamaCloud:
             if name in {None, found.name} and product in {None, found.product}:
                 yield found
 
-    async def create(self, key: Key, webhooks: Sequence[object]) -> SendOutcome:
+    async def create(
+        self, key: Key, webhooks: Sequence[object], *, objection: Callable[[], str] = lambda: ""
+    ) -> SendOutcome:
         """Send one create, once, and say what became of it (C4).
 
         Args:
             key: what to create; its project is named in the request, so that a key (the credential)
                 that has moved to another project creates nothing there.
             webhooks: saved ids as text, inline configurations as mappings in the API's own words.
+            objection: asked when the request's turn has come; what it gives, unless "", is why not to send.
 
         Returns:
+            `Withheld`: there was an objection.
             `NotSent`: name look-up, connect, TLS, proxy or pool failed (see ``transport``).
             `Rejected`: 400, 401, 402, 403, 404 or 422.
             `Throttled`: 429.
@@ -282,11 +287,15 @@ class LlamaCloud:
         """
         request = Request("POST", BATCHES, self._query(project=key.project), _create_body(key, webhooks))
         try:
-            reply = await self._transport.exchange(request)
+            reply = await self._transport.exchange(request, objection)
+        except WithheldError as error:
+            return Withheld(str(error))
         except NotSentError as error:
             return NotSent(str(error))
         except ServiceError as error:
             return Unanswered(str(error))
+        except ReconcilerError:
+            raise  # the objection's own: the lock is lost, and nothing was sent
         except Exception as error:  # noqa: BLE001 - once bytes may have gone, nothing may hide that (C4)
             return Unanswered(f"{BATCHES}: {type(error).__name__}")
         return self._outcome(reply)

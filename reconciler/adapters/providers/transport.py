@@ -38,7 +38,7 @@ from reconciler.adapters.providers.wording import one_line
 from reconciler.model.errors import NotSentError, ServiceError, UnavailableError, UnexpectedReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from reconciler.model.ports import Clock
 
@@ -113,6 +113,10 @@ class Reply:
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's class of success
 
 
+class WithheldError(Exception):
+    """The request was not sent, because its sender objected when its turn came."""
+
+
 class Transport:
     """The way to one service over an `httpx.AsyncClient` that somebody else made and closes.
 
@@ -142,10 +146,15 @@ class Transport:
         date, at = self._dated
         return date + timedelta(seconds=self._clock.monotonic() - at)
 
-    async def exchange(self, request: Request) -> Reply:
+    async def exchange(self, request: Request, objection: Callable[[], str] = lambda: "") -> Reply:
         """Send once and give what came back; redirects are replies like any other.
 
+        Args:
+            request: what to send.
+            objection: asked right before the first byte; what it gives, unless "", is why not to send.
+
         Raises:
+            WithheldError: there was an objection, and nothing was sent.
             NotSentError: not a byte of the request left this machine (see above).
             UnavailableError: it may have, and no whole reply came.
             UnexpectedReplyError: the reply is larger or packed otherwise than a client can take.
@@ -153,6 +162,8 @@ class Transport:
         where = f"{request.method} {self._endpoint}{request.path}"
         query = urlencode(request.query)
         begun = self._clock.monotonic()
+        if why := objection():
+            raise WithheldError(why)
         try:
             reply = await self._exchange(request, where)
         except ServiceError as error:

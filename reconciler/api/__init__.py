@@ -41,6 +41,7 @@ __all__ = [
     "PARALLELISM",
     "Stop",
     "apply",
+    "cancel",
     "import_batch",
     "init",
     "load",
@@ -123,6 +124,7 @@ def apply(
     targets: Sequence[str] = (),
     parallelism: int = PARALLELISM,
     lock_timeout: float = 0.0,
+    timeout: float | None = None,
     confirm: str = "",
     listen: Listener | None = None,
     stop: Stop | None = None,
@@ -137,6 +139,7 @@ def apply(
         targets: as for `plan`.
         parallelism: how many creates, and how many other requests, may be under way at once.
         lock_timeout: seconds to wait for the lock.
+        timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
         confirm: the digest of the one plan that may be applied, also past the project's limits.
         listen: told what happens meanwhile.
         stop: asked to stop by whoever holds it: what is in flight is finished and recorded.
@@ -146,13 +149,16 @@ def apply(
     Raises:
         LockHeldError: another run holds the lock.
         LockLostError: this run lost it; nothing was sent after that was seen.
+        StoppedError: it was to end before there was a plan.
         LimitError: the plan goes past a limit and was not confirmed.
         StalePlanError: the plan is not the confirmed one.
         ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
     with house.store().hold(lock_timeout) as session:
-        return _run(house.apply(session, targets, approve, confirm, stop))
+        return _run(
+            house.apply(session, targets, approve, confirm=confirm, stop=stop or Stop(), seconds=timeout)
+        )
 
 
 def import_batch(
@@ -174,6 +180,29 @@ def import_batch(
     house = _House(project, _environ(environ), _system_clock(), _silent, PARALLELISM)
     with house.store().hold(lock_timeout) as session:
         return _run(house.by_hand(session, lambda run: by_hand(run, _address(address), batch)))
+
+
+def cancel(
+    project: Project,
+    address: str,
+    batch: str = "",
+    *,
+    lock_timeout: float = 0.0,
+    environ: Mapping[str, str] | None = None,
+) -> Batch:
+    """Ask the service to cancel a recorded batch: the one that stands at an address, or the named one there.
+
+    Gives the batch as the service then has it, which need not be CANCELLED yet, or has ended otherwise.
+
+    Raises:
+        SettingsError: no such batch is recorded there.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    from reconciler.engine.by_hand import cancel_batch
+
+    house = _House(project, _environ(environ), _system_clock(), _silent, PARALLELISM)
+    with house.store().hold(lock_timeout) as session:
+        return _run(house.by_hand(session, lambda run: cancel_batch(run, _address(address), batch)))
 
 
 def resolve_absent(
@@ -239,7 +268,9 @@ class _House:
         from reconciler.engine.propose import propose
 
         lock, journal = self.store().read()
-        async with self._services().connected(lock, journal.open) as there:
+        stop = Stop()
+        stop.bind(self.clock)
+        async with self._services(stop).connected(lock, journal.open) as there:
             desired = expand(self.project, there.homes)
             proposal = await propose(
                 there.eyes,
@@ -256,13 +287,15 @@ class _House:
         session: FileSession,
         targets: Sequence[str],
         approve: Callable[[Plan], bool],
+        *,
         confirm: str,
-        stop: Stop | None,
+        stop: Stop,
+        seconds: float | None,
     ) -> Applied:
         from reconciler.core.select import select
         from reconciler.engine.apply import apply as apply_plan
 
-        async with self._run_on(session, stop) as run:
+        async with self._run_on(session, stop, seconds) as run:
             return await apply_plan(
                 run,
                 limits=self.project.file.limits,
@@ -274,21 +307,22 @@ class _House:
     async def by_hand(
         self, session: FileSession, work: Callable[[Run], Coroutine[Any, Any, _Result]]
     ) -> _Result:
-        async with self._run_on(session, None) as run:
+        async with self._run_on(session, Stop()) as run:
             return await work(run)
 
     @contextlib.asynccontextmanager
-    async def _run_on(self, session: FileSession, stop: Stop | None) -> AsyncIterator[Run]:
+    async def _run_on(
+        self, session: FileSession, stop: Stop, seconds: float | None = None
+    ) -> AsyncIterator[Run]:
         """A run with everything that it needs, on state whose lock is held."""
         from reconciler.adapters.audit import AuditFolder
         from reconciler.adapters.ci import environment
         from reconciler.core.expand import expand
         from reconciler.engine.run import Run
 
-        stop = stop or Stop()
-        stop.bind()
+        stop.bind(self.clock, seconds)
         folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
-        services = self._services()
+        services = self._services(stop)
         who = environment(self.environ, folder)
         async with services.connected(session.lock, session.journal.open) as there:
             yield Run(
@@ -310,11 +344,11 @@ class _House:
         path = self.project.file.state.path
         return FileStore(Path(self.project.folder) / path, path, _holder(), self.clock.now())
 
-    def _services(self) -> Services:
+    def _services(self, stop: Stop) -> Services:
         from reconciler.api.services import Services
 
         listen = _once_broken_silent(self.listen)
-        return Services(self.project, self.environ, self.clock, listen, self.parallelism)
+        return Services(self.project, self.environ, self.clock, listen, self.parallelism, stop)
 
 
 def _address(text: str) -> Address:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from reconciler.engine.observe import Eyes
 from reconciler.model.batch import Home
 from reconciler.model.errors import ManifestError, ServiceError, SettingsError
-from reconciler.model.events import Stored, Warned
+from reconciler.model.events import Stored, Waiting, Warned
 from reconciler.model.manifest import ById, InlineWebhook, OnRemove, SavedWebhook
 from reconciler.model.project import LlamaCloudProvider, LocalProvider, TalonicProvider
 from reconciler.model.secret import FromEnvironment
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Lock
     from reconciler.model.manifest import Webhook
-    from reconciler.model.ports import Clock, Creator
+    from reconciler.model.ports import Clock, Creator, Patience
     from reconciler.model.project import Project, ProviderSpec
 
 #: The embedded service's truth. A project has one embedded service, whatever its block is called.
@@ -71,6 +71,7 @@ class Services:
     clock: Clock
     listen: Listener
     at_once: int
+    patience: Patience
 
     @contextlib.asynccontextmanager
     async def connected(self, lock: Lock, intents: Iterable[Intent]) -> AsyncIterator[Connections]:
@@ -182,8 +183,16 @@ class Services:
     @contextlib.asynccontextmanager
     async def _client(self, spec: ProviderSpec, endpoint: str) -> AsyncIterator[_Speaker]:
         """One connection to a block's service; called with a project, it gives the provider for that."""
+        from reconciler.adapters.providers.limiter import Limiter
         from reconciler.adapters.providers.llamacloud import LlamaCloud
 
+        limiter = Limiter(
+            self.at_once,
+            clock=self.clock,
+            random=random.random,
+            patience=self.patience,
+            tell=lambda why, seconds: self.listen(Waiting(f"{spec.name}: {why}", seconds)),
+        )
         settle, organization, worker = (
             0.0,
             None,
@@ -206,6 +215,7 @@ class Services:
                     settle=settle,
                     clock=self.clock,
                     random=random.random,
+                    limiter=limiter,
                     worker=worker,
                 )
 

@@ -13,7 +13,7 @@ import click
 from reconciler import api
 from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit, of_apply
-from reconciler.cli.options import lock_timeout_option, planning_options, with_options
+from reconciler.cli.options import lock_timeout_option, planning_options, timeout_option, with_options
 from reconciler.cli.progress import Progress
 from reconciler.cli.question import is_yes
 from reconciler.render.json import applied_document
@@ -39,12 +39,13 @@ if TYPE_CHECKING:
     allow_from_autoenv=False,
     help="Apply the plan with this digest and no other, without asking, also past the project's limits.",
 )
-@with_options(lock_timeout_option, *planning_options)
+@with_options(lock_timeout_option, timeout_option, *planning_options)
 def apply_command(
     *,
     auto_approve: bool,
     confirm: str,
     lock_timeout: float,
+    timeout: float | None,
     target: tuple[str, ...],
     parallelism: int,
     verbose: bool,
@@ -53,7 +54,8 @@ def apply_command(
 ) -> int:
     """Create the batches that are missing, and record what stands.
 
-    Ctrl-C once: nothing new is begun, what is in flight is finished and recorded. Twice: at once.
+    Ctrl-C once: nothing new is begun, what is in flight is finished and recorded. Twice: at once. When
+    --timeout is over, the same happens as at the first Ctrl-C.
     """
     if not (auto_approve or confirm or sys.stdin.isatty()):
         raise click.UsageError("without a terminal to ask on, apply needs --auto-approve or --confirm DIGEST")
@@ -75,6 +77,7 @@ def apply_command(
             targets=target,
             parallelism=parallelism,
             lock_timeout=lock_timeout,
+            timeout=timeout,
             confirm=confirm,
             listen=progress,
             stop=stop,
@@ -109,7 +112,7 @@ def _stop_on_signals(out: Console) -> Iterator[api.Stop]:
     stop = api.Stop()
 
     def handle(number: int, _: FrameType | None) -> None:
-        if stop.requested:
+        if stop.over:
             raise KeyboardInterrupt
         stop.request(number)
         with contextlib.suppress(OSError):

@@ -1,12 +1,16 @@
-"""``reconciler import`` and ``reconciler lock``: the ways out that only a person can take."""
+"""``reconciler import``, ``lock`` and ``cancel``: the ways out that only a person can take."""
 
 from __future__ import annotations
+
+import sys
 
 import click
 
 from reconciler import api
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import lock_timeout_option, output_options, with_options
+from reconciler.cli.question import is_yes
+from reconciler.model.batch import Status
 from reconciler.render.harmless import harmless
 
 
@@ -18,6 +22,42 @@ def import_command(*, address: str, batch_id: str, lock_timeout: float, no_color
     """Record the live batch BATCH_ID as the one that stands for ADDRESS (SET/DIRECTORY_ID)."""
     batch = api.import_batch(api.load(), address, batch_id, lock_timeout=lock_timeout)
     click.echo(harmless(f"Imported {batch.id} ({batch.status}) as {address}."))
+    return Exit.DONE
+
+
+@click.command("cancel")
+@click.argument("address")
+@click.argument("batch_id", default="")
+@click.option(
+    "--auto-approve", is_flag=True, allow_from_autoenv=False, help="Do not ask. Without a terminal, a must."
+)
+@with_options(lock_timeout_option, *output_options)
+def cancel_command(
+    *,
+    address: str,
+    batch_id: str,
+    auto_approve: bool,
+    lock_timeout: float,
+    no_color: bool,  # noqa: ARG001 - as above
+) -> int:
+    """Ask the service to cancel the batch that stands at ADDRESS (SET/DIRECTORY_ID).
+
+    With BATCH_ID, another batch that is recorded there, such as a surplus one. The service cancels when it
+    gets to it; asked once, the request is not repeated. What was cancelled is not created again until the
+    manifest says so (rerun.after, or rerun.onCancelled).
+    """
+    if not (auto_approve or sys.stdin.isatty()):
+        raise click.UsageError("without a terminal to ask on, cancel needs --auto-approve")
+    project = api.load()
+    question = harmless(f"Cancel {batch_id or 'the batch that stands'} at {address}? Only 'yes' is a yes")
+    if not (auto_approve or is_yes(question, lambda _: None)):
+        click.echo("Nothing was cancelled.", err=True)
+        return Exit.ERROR
+    batch = api.cancel(project, address, batch_id, lock_timeout=lock_timeout)
+    if batch.status.terminal and batch.status is not Status.CANCELLED:
+        click.echo(harmless(f"{batch.id} had ended already: {batch.status}."))
+    else:
+        click.echo(harmless(f"Asked for the cancel of {batch.id} ({batch.status})."))
     return Exit.DONE
 
 

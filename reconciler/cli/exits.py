@@ -26,14 +26,17 @@ class Exit(IntEnum):
     UNRESOLVED = 5
     FAILED = 6
     LIMIT = 7
+    TOO_LONG = 8
     USAGE = 64
 
 
-def of_error(error: errors.ReconcilerError) -> Exit:
+def of_error(error: errors.ReconcilerError) -> int:
     """The exit code of an error that ended a command."""
     match error:
         case errors.LockHeldError() | errors.LockLostError():
             return Exit.LOCKED
+        case errors.StoppedError(signal=signal):
+            return Exit.TOO_LONG if signal is None else 128 + signal
         case errors.StalePlanError():
             return Exit.STALE
         case errors.LimitError():
@@ -64,6 +67,8 @@ def of_apply(applied: Applied) -> int:
         return 128 + applied.stopped
     if applied.findings or applied.unresolved or Outcome.UNKNOWN in outcomes:
         return Exit.UNRESOLVED
+    if applied.timed_out:
+        return Exit.TOO_LONG
     if Outcome.UNSEEN in outcomes:
         return Exit.ERROR
     if outcomes & _FAILED or any(

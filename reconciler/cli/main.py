@@ -12,7 +12,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.apply import apply_command
-from reconciler.cli.by_hand import import_command, lock_group
+from reconciler.cli.by_hand import cancel_command, import_command, lock_group
 from reconciler.cli.console import say_error
 from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
@@ -42,6 +42,7 @@ for _command in (
     validate_command,
     plan_command,
     apply_command,
+    cancel_command,
     import_command,
     lock_group,
     schema_command,

@@ -49,8 +49,10 @@ def _complete_target(_: click.Context, __: click.Parameter, incomplete: str) -> 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
-def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
+def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Read a duration such as ``30s``, ``10m`` or ``1h``."""
+    if value is None:
+        return None
     match = re.fullmatch(r"(\d{1,6})([smh]?)", value)
     if match is None:
         raise click.BadParameter(f"{value!r} is no duration such as 30s, 10m or 1h")
@@ -64,6 +66,13 @@ lock_timeout_option = click.option(
     show_default=True,
     metavar="DURATION",
     help="Wait so long for the lock, such as 30s, 10m or 1h.",
+)
+
+timeout_option = click.option(
+    "--timeout",
+    callback=_seconds,
+    metavar="DURATION",
+    help="Let the run take so long once it has the lock, then stop cleanly and say what is open (exit 8).",
 )
 
 output_options = (

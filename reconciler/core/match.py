@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.spans import span
 from reconciler.model.batch import Batch, Directory, Status
 from reconciler.model.lock import Evidence, Origin
 from reconciler.model.manifest import OnCancelled, OnChange
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.model.manifest import Rerun
     from reconciler.model.snapshot import Seen
 
-_STOPPED = frozenset({Status.FAILED, Status.CANCELLED})
+STOPPED = frozenset({Status.FAILED, Status.CANCELLED})
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -61,7 +62,7 @@ def decide(
     satisfying = [
         batch
         for batch in seen
-        if batch.status not in _STOPPED
+        if batch.status not in STOPPED
         and outdated(batch, recorded.get(batch.id), rerun, facts, moment) is None
     ]
     if satisfying:
@@ -97,7 +98,7 @@ def outdated(
         if recorded and recorded.origin is not Origin.ADOPTED:
             age = min(age, moment.now - recorded.recorded_at)
         if age > rerun.max_age:
-            return Reason(ReasonCode.STALE_AGE, f"{batch.id} is {_span(age)} old")
+            return Reason(ReasonCode.STALE_AGE, f"{batch.id} is {span(age)} old")
     if facts is not None:
         return _changed(batch, evidence, rerun, facts)
     return None
@@ -196,7 +197,7 @@ def _attempts(
     for batch in ordered:
         if batch.status is Status.COMPLETED:
             attempts.clear()
-        elif batch.status in _STOPPED and (after is None or _since(after, batch, recorded.get(batch.id))):
+        elif batch.status in STOPPED and (after is None or _since(after, batch, recorded.get(batch.id))):
             attempts.append(batch)
     return attempts
 
@@ -289,18 +290,3 @@ def _later(one: datetime | None, other: datetime | None) -> bool:
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-_DAY, _HOUR, _MINUTE = 86_400, 3_600, 60
-
-
-def _span(age: object) -> str:
-    """A time span in its largest fitting unit, for people."""
-    from datetime import timedelta
-
-    assert isinstance(age, timedelta)
-    seconds = int(age.total_seconds())
-    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

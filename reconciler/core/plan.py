@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.match import Moment, decide
 from reconciler.core.preflight import objection
+from reconciler.core.spans import span
 from reconciler.model.canonical import digest
 from reconciler.model.lock import Origin
 from reconciler.model.manifest import OnRemove
@@ -64,7 +65,7 @@ def plan(
         intent = open_intents.get(want.key)
         owner = wanted.get(aliases.get(want.key, want.key), want)
         if intent is not None:
-            actions.append(_open(intent, want.address))
+            actions.append(_open(intent, want.address, now))
         elif owner is not want:
             actions.append(_same_work(want, owner.address))
         else:
@@ -77,7 +78,7 @@ def plan(
                 action = _same_work(want, lock.entries[aliases[want.key]].address)
             actions.append(_checked(action, facts.get(want.key), moment))
     actions += [
-        _open(intent, intent.address)
+        _open(intent, intent.address, now)
         for key, intent in open_intents.items()
         if key not in wanted and selection.covers(intent.address)
     ]
@@ -123,10 +124,11 @@ def aliases_in(entry: Entry) -> dict[Key, Key]:
     }
 
 
-def _open(intent: Intent, address: Address) -> Action:
+def _open(intent: Intent, address: Address, now: datetime) -> Action:
     """R8: never created, nor forgotten when it is no longer desired; and the way out is named."""
     text = (
-        f"a create was sent at {intent.at:%Y-%m-%d %H:%M:%S} UTC and its outcome is not known"
+        f"a create was sent at {intent.at:%Y-%m-%d %H:%M:%S} UTC, {span(now - intent.at)} ago,"
+        " and its outcome is not known"
         f"; `reconciler apply` looks for it first, `reconciler import {address} BATCH_ID` or"
         f" `reconciler lock resolve {address} --absent` say what you know"
     )

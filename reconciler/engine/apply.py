@@ -1,6 +1,6 @@
 """Apply: the order in which a run under the lock does everything (C1, C2, C7, C8, C10).
 
-    open intents -> plan -> approve -> record -> create -> look again -> wait -> audit, lockfile, journal
+    open intents -> look back -> plan -> approve -> record -> create -> look again -> wait -> write down
 
 Each step has a room of its own; deciding is the core's.
 """
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, assert_never
 from reconciler.core.record import policies, refreshed
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import adopt, create
+from reconciler.engine.late import look_again, look_back
 from reconciler.engine.propose import propose
-from reconciler.engine.resolve import look_again, resolve_all
+from reconciler.engine.resolve import resolve_all
 from reconciler.engine.wait import wait_for
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import (
@@ -23,6 +24,7 @@ from reconciler.model.errors import (
     PaymentError,
     ServiceError,
     StalePlanError,
+    StoppedError,
 )
 from reconciler.model.events import Planned, Starting, Waiting
 from reconciler.model.plan import ActionKind, ReasonCode
@@ -52,6 +54,7 @@ async def apply(
         confirmed: the digest of the one plan that may be applied, also past the limits (R15); or "".
 
     Raises:
+        StoppedError: the run was to end before there was a plan; nothing was created.
         StalePlanError: the plan is not the confirmed one; nothing was sent.
         LimitError: the plan goes past a limit; nothing was sent.
         ServiceError: the service does not accept the key; nothing was created after that was seen.
@@ -60,14 +63,19 @@ async def apply(
     try:
         _audit_recovered(run)
         still_open = await resolve_all(run, run.session.journal.open)  # C7
-        proposal = await propose(
-            run.eyes,
-            desired=run.desired,
-            lock=run.lock,
-            intents=still_open,
-            limits=limits,
-            selection=selection,
+        await look_back(run)  # C10
+        proposal = await run.stop.unless_over(
+            propose(
+                run.eyes,
+                desired=run.desired,
+                lock=run.lock,
+                intents=still_open,
+                limits=limits,
+                selection=selection,
+            )
         )
+        if proposal is None:
+            raise _stopped(run)
         plan = proposal.plan
         if not run.session.journal.warm:
             settle = max((provider.settle for provider in run.eyes.providers.values()), default=0.0)
@@ -84,12 +92,12 @@ async def apply(
             raise _over_limit(plan)
         batches: tuple[Batch, ...] = ()
         failed = 0
-        approved = not run.stop.requested and (not plan.changes or approve(plan))
-        if approved and not run.stop.requested:
+        approved = not run.stop.over and (not plan.changes or approve(plan))
+        if approved and not run.stop.over:
             await _carry_out(run, proposal, selection)
             await look_again(run)  # C10
             batches, failed = await wait_for(run, {action.key for action in plan.actions})
-        elif run.stop.requested:
+        elif run.stop.over:
             for action in plan.actions:
                 if action.changes:
                     run.finish(action, Outcome.NOT_STARTED)
@@ -105,7 +113,9 @@ async def apply(
         failed_files=failed,
         unresolved=tuple(sorted({intent.address for intent in still_open})),
         ended=run.ended,
+        not_looked_again=tuple(sorted({item.intent.address for item in run.second_looks.values()})),
         stopped=run.stop.signal,
+        timed_out=run.stop.timed_out,
     )
 
 
@@ -233,7 +243,16 @@ async def _cold(run: Run) -> None:
     left = run.cold_until - run.eyes.clock.monotonic()
     if left > 0 and not run.over:
         run.eyes.listen(Waiting("no notes of a last run are here, so absence has to be seen twice", left))
-        await run.stop.pause(run.eyes.clock, left)
+        await run.stop.pause(left)
+
+
+def _stopped(run: Run) -> StoppedError:
+    why = "the run's time was up" if run.stop.timed_out else "the run was stopped"
+    return StoppedError(
+        f"{why} before there was a plan, so nothing was created",
+        signal=run.stop.signal,
+        next="Run apply again" + (" with a longer --timeout" if run.stop.timed_out else ""),
+    )
 
 
 def _over_limit(plan: Plan) -> LimitError:

@@ -1,6 +1,6 @@
-"""The ways out that only a person can take: to say which batch it is, or that there is none.
+"""The ways out that only a person can take: to say which batch it is, that there is none, or to cancel one.
 
-Both hold the lock like an apply, write to the audit log, and send nothing to the service but reads.
+All hold the lock like an apply and write to the audit log. None of them creates anything.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.record import recorded
+from reconciler.core.record import recorded, with_status
 from reconciler.model.audit import AuditLine
-from reconciler.model.errors import NotFoundError, SettingsError
+from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
 from reconciler.model.intent import Closing
 from reconciler.model.lock import Origin
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Address, Batch, Key
     from reconciler.model.desired import DesiredBatch
     from reconciler.model.intent import Intent
+    from reconciler.model.lock import Entry
 
 
 async def import_batch(run: Run, address: Address, name: str) -> Batch:
@@ -114,6 +115,50 @@ async def _is_gone(run: Run, key: Key, name: str) -> bool:
     return False
 
 
+async def cancel_batch(run: Run, address: Address, name: str = "") -> Batch:
+    """Ask the service to cancel a recorded batch: the one that stands at an address, or another one there.
+
+    Gives the batch as the service then has it, which need not be CANCELLED yet, or has ended otherwise.
+
+    Raises:
+        SettingsError: no such batch is recorded there, or no provider leads to it any more.
+        ServiceError: the service refused, or did not answer; the batch may be cancelled nevertheless.
+        LockLostError: the lock is no longer this run's.
+    """
+    entry = _recorded(run, address, name)
+    name = name or entry.current
+    if entry.key.home not in run.eyes.providers:
+        raise SettingsError(f"no set uses the provider that {name} was made on", where=entry.key.endpoint)
+    run.session.confirm()
+    try:
+        batch = await run.provider(entry.key).cancel(name)
+    except ServiceError as error:
+        _audit(run, address, entry.key, action="cancel", batch=name, outcome="failed", why=str(error))
+        run.write_down()
+        raise
+    run.put(with_status(entry, batch))
+    _audit(run, address, entry.key, action="cancel", batch=name, outcome=batch.status.value)
+    run.write_down()
+    return batch
+
+
+def _recorded(run: Run, address: Address, name: str) -> Entry:
+    there = [entry for entry in run.lock.entries.values() if entry.address == address]
+    for entry in there:
+        if not name or any(item.id == name for item in entry.batches):
+            return entry
+    if not there:
+        raise SettingsError(
+            f"nothing is recorded at {address}", next="`reconciler plan --verbose` lists what is"
+        )
+    ids = ", ".join(item.id for entry in there for item in entry.batches)
+    raise SettingsError(
+        f"{name} is not recorded at {address}",
+        why=f"there are {ids}",
+        next=f"reconciler import {address} {name}",
+    )
+
+
 def _desired(run: Run, address: Address) -> DesiredBatch:
     for want in run.desired.batches:
         if want.address == address:
@@ -123,7 +168,9 @@ def _desired(run: Run, address: Address) -> DesiredBatch:
     )
 
 
-def _audit(run: Run, address: Address, key: Key, *, action: str, batch: str, outcome: str) -> None:
+def _audit(
+    run: Run, address: Address, key: Key, *, action: str, batch: str, outcome: str, why: str = ""
+) -> None:
     run.write_audit(
         AuditLine(
             time=run.eyes.clock.now(),
@@ -132,6 +179,6 @@ def _audit(run: Run, address: Address, key: Key, *, action: str, batch: str, out
             key=str(key),
             batch=batch,
             outcome=outcome,
-            why="by hand",
+            why=f"by hand; {why}" if why else "by hand",
         )
     )

@@ -252,7 +252,7 @@ class _Create:
     async def _wait(self, why: str, seconds: float) -> None:
         self.why = why
         self.run.eyes.listen(Waiting(f"{self.action.address}: {why}", seconds))
-        await self.run.stop.pause(self.run.eyes.clock, seconds)
+        await self.run.stop.pause(seconds)
 
     def _backoff(self) -> float:
         """Full jitter: somewhere between nothing and twice as long as at the try before."""

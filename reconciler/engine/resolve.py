@@ -1,6 +1,6 @@
-"""What became of a create whose reply was lost: look for the settle time, then know (C5, C7, C10).
+"""What became of a create whose reply was lost: look for the settle time, then know (C5, C7).
 
-Looking is all that is done here; nothing is sent.
+Looking is all that is done here; nothing is sent. What shows up after that is looked for in `late`.
 """
 
 from __future__ import annotations
@@ -8,17 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from reconciler.core.match import choose
+from reconciler.core.match import STOPPED, choose
 from reconciler.core.record import record_batch
 from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL, look, renamed
 from reconciler.engine.observe import places
 from reconciler.model.audit import AuditLine
-from reconciler.model.batch import Status
 from reconciler.model.events import Resolving, Waiting, Warned
 from reconciler.model.intent import Closing
 from reconciler.model.lock import Origin
-from reconciler.model.result import Finding, Outcome
+from reconciler.model.result import Finding
 from reconciler.model.snapshot import Unknown
 
 if TYPE_CHECKING:
@@ -122,12 +121,12 @@ async def resolve(run: Run, intent: Intent) -> Resolution:
             if begun - began >= provider.settle:
                 await run.settle(intent, Closing.ABSENT)
                 return Absent()
-        if run.stop.requested:
+        if run.stop.over:
             return StillOpen("the run was stopped while it looked")
         left = max(0.0, provider.settle - (clock.monotonic() - began))
         seconds = min(left, provider.settle / _LOOKS) if left else provider.settle / _LOOKS
         run.eyes.listen(Waiting(f"{intent.address}: looking for the batch of a lost reply", left))
-        await run.stop.pause(clock, seconds)
+        await run.stop.pause(seconds)
 
 
 async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | None:
@@ -137,13 +136,14 @@ async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | Non
     if mine:
         entry = run.lock.entries.get(intent.key)
         for batch in mine:
-            entry = _with(run, entry, intent, batch)
+            entry = found_for(run, entry, intent, batch)
         assert entry is not None
-        chosen = choose([b for b in mine if b.status not in _STOPPED] or mine, None)
+        chosen = choose([b for b in mine if b.status not in STOPPED] or mine, None)
         await run.settle(intent, Closing.FOUND, entry=replace(entry, current=chosen.id))
         if len(mine) > 1:
             ids = tuple(sorted(batch.id for batch in mine))
-            run.findings.append(Finding(intent.address, intent.key, ids, ambiguous=False))
+            finding = Finding(intent.address, intent.key, ids, ambiguous=False, stands=chosen.id)
+            run.findings.append(finding)
         return Found(chosen)
     asked_for = {*run.wanted, *run.lock.entries}
     strangers = sorted(batch.id for batch in new if batch.key not in asked_for)
@@ -156,10 +156,8 @@ async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | Non
     return None
 
 
-_STOPPED = frozenset({Status.FAILED, Status.CANCELLED})
-
-
-def _with(run: Run, entry: Entry | None, intent: Intent, batch: Batch, *, stands: bool = True) -> Entry:
+def found_for(run: Run, entry: Entry | None, intent: Intent, batch: Batch, *, stands: bool = True) -> Entry:
+    """The entry with a batch that was seen after an intent whose reply was lost."""
     return record_batch(
         entry,
         intent.key,
@@ -172,54 +170,3 @@ def _with(run: Run, entry: Entry | None, intent: Intent, batch: Batch, *, stands
         on_remove_of=run.wanted.get(intent.key),
         stands=stands,
     )
-
-
-async def look_again(run: Run) -> None:
-    """C10: a settle time after the last uncertain send, look once more for what came late."""
-    pending = run.second_looks
-    if not pending:
-        return
-    clock = run.eyes.clock
-    due = max(item.sent + run.provider(key).settle for key, item in pending.items())
-    left = due - clock.monotonic()
-    if left > 0:
-        run.eyes.listen(Waiting("looking once more for batches that came late", left))
-        await run.stop.pause(clock, left)
-    if run.stop.requested:
-        return  # what is left in `second_looks` keeps the journal from being closed
-    await each(
-        [item.intent for item in pending.values()], run.eyes.at_once, lambda intent: _late(run, intent)
-    )
-    run.commit()
-
-
-async def _late(run: Run, intent: Intent) -> None:
-    """What came late is recorded beside what stands, and reported; alone, it is what the create came to."""
-    key = intent.key
-    try:
-        beside = run.listed_over(key)
-        seen = await look(run.provider(key), places(key, run.lock), (), run.eyes.clock, beside=beside)
-    except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
-        seen = Unknown(str(error))
-    if isinstance(seen, Unknown):
-        run.eyes.listen(Warned(f"{intent.address}: the last look failed, so it proves nothing: {seen.why}"))
-        return
-    del run.second_looks[key]
-    new = [batch for batch in seen.batches.values() if batch.id not in intent.known]
-    mine = [batch for batch in renamed(new, run.aliases) if batch.key == key]
-    late = [batch for batch in mine if batch.id not in run.ids_over(key)]
-    result = run.results.get(key)
-    if not late or (result is not None and result.outcome is Outcome.UNKNOWN):
-        return  # an intent that is open still is the next run's to close, with all that it finds
-    entry = run.lock.entries.get(key)
-    alone = len(mine) == len(late)
-    for batch in late:
-        entry = _with(run, entry, intent, batch, stands=alone)
-    assert entry is not None
-    chosen = choose(late, None)
-    run.put(replace(entry, current=chosen.id) if alone else entry)
-    if len(mine) > 1:
-        ids = tuple(sorted(batch.id for batch in mine))
-        run.findings.append(Finding(entry.address, key, ids, ambiguous=False))
-    if alone and result is not None:
-        run.finish(result.action, Outcome.FOUND, why="its batch came late", batch=chosen)

@@ -106,7 +106,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether no further create may begin."""
-        return self.stop.requested or bool(self.ended)
+        return self.stop.over or bool(self.ended)
 
     def provider(self, key: Key) -> Creator:
         """The service that a key's batches live on."""

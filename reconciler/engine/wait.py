@@ -41,7 +41,7 @@ async def wait_for(run: Run, keys: Collection[Key]) -> tuple[tuple[Batch, ...], 
             for key, entry in run.lock.entries.items()
             if key.home == home and key in keys and not entry.recorded.status.terminal
         ]
-        if running and not run.stop.requested:
+        if running and not run.stop.over:
             async with provider.working() as check:
                 if check is not None:
                     batches = await _until_terminal(run, provider, running, check)
@@ -89,11 +89,11 @@ async def _until_terminal(
         if batch.status.terminal:
             waiting.discard(key)
 
-    while waiting and not run.stop.requested:
+    while waiting and not run.stop.over:
         check()
         await each(sorted(waiting), run.eyes.at_once, ask)
         run.eyes.listen(Pending(len(keys) - len(waiting), len(keys)))
         if waiting:
-            await run.stop.pause(run.eyes.clock, seconds)
+            await run.stop.pause(seconds)
             seconds = min(_LONGEST, seconds * _GROWTH)
     return [replace(seen[key], key=key) for key in sorted(seen)]

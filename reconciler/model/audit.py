@@ -15,7 +15,8 @@ class AuditLine:
 
     Attributes:
         action: the action's kind; or ``resolve`` for what an earlier run had left open, ``recover`` for what
-            it had recorded in the journal alone, and ``import`` for a batch recorded by hand.
+            it had recorded in the journal alone, ``look-back`` for a batch that nobody had recorded, and
+            ``import`` for one recorded by hand.
         outcome: how it ended.
         why: the reason for the action, and after a failure what the service said.
         plan: digest of the plan that was approved.

@@ -8,10 +8,12 @@
     ├── StateError                  a lockfile or journal that cannot be used as it is
     │   ├── LockHeldError           another run holds the lock (exit 3)
     │   └── LockLostError           this run's lock is no longer its own (exit 3)
+    ├── StoppedError                a signal or the time-out came before there was a plan (exit 130, 143, 8)
     ├── StalePlanError              what was approved is not what stands now (exit 4)
     ├── LimitError                  the plan goes past a limit of the project (exit 7)
     └── ServiceError                the provider refused, failed, or could not be understood
         ├── NotSentError            certainly never reached the service: name look-up, connect, TLS, pool
+        │   └── GivenUpError        it has not answered for so long that nothing is sent to it any more
         ├── AuthenticationError     401
         ├── PaymentError            402
         ├── ForbiddenError          403
@@ -86,6 +88,18 @@ class LockLostError(StateError):
     """The lock was taken away while this run held it; nothing was sent after that was seen (C1)."""
 
 
+class StoppedError(ReconcilerError):
+    """The run was to end before it had a plan, so nothing was created.
+
+    Attributes:
+        signal: the signal that asked for it; None when the run's time was up.
+    """
+
+    def __init__(self, what: str, *, signal: int | None, next: str = "") -> None:  # noqa: A002 - the field's word
+        super().__init__(what, next=next)
+        self.signal = signal
+
+
 class StalePlanError(ReconcilerError):
     """The plan that was approved no longer describes what would happen."""
 
@@ -121,6 +135,10 @@ class NotSentError(ServiceError):
     """The request certainly never reached the service, so it may be sent again (C4)."""
 
 
+class GivenUpError(NotSentError):
+    """Nothing is sent to the service any more in this run, since it has answered nothing for long."""
+
+
 class AuthenticationError(ServiceError):
     """401: the key is missing, wrong, or belongs to another region or project."""
 
@@ -149,9 +167,15 @@ class RateLimitedError(ServiceError):
     """
 
     def __init__(
-        self, what: str, *, retry_after: float | None, where: str = "", request_id: str = ""
+        self,
+        what: str,
+        *,
+        retry_after: float | None,
+        where: str = "",
+        next: str = "",  # noqa: A002 - the field's word
+        request_id: str = "",
     ) -> None:
-        super().__init__(what, where=where, status=429, request_id=request_id)
+        super().__init__(what, where=where, next=next, status=429, request_id=request_id)
         self.retry_after = retry_after
 
 

@@ -40,6 +40,19 @@ class Clock(Protocol):
         ...
 
 
+class Patience(Protocol):
+    """How long anybody waits for anything: until the run is to end (C8)."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the run is to end, so that waiting for more has no point."""
+        ...
+
+    async def pause(self, seconds: float) -> None:
+        """Let so many seconds go by, or fewer when the run is to end meanwhile."""
+        ...
+
+
 class Page(NamedTuple):
     """One page of a listing; ``next`` is None on the last one.
 

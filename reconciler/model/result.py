@@ -45,12 +45,14 @@ class Finding(NamedTuple):
     Attributes:
         ambiguous: True when a batch appeared that nobody asked for, so that it may be ours under
             another name; False when several batches of one key exist.
+        stands: of several batches of one key, the one that counts; the others are surplus.
     """
 
     address: Address
     key: Key
     batches: tuple[str, ...]
     ambiguous: bool
+    stands: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +65,12 @@ class Applied:
         findings: duplicates and ambiguity.
         batches: the batches that the run waited for, as last seen.
         failed_files: how many files of those batches came to nothing.
+        not_looked_again: addresses of creates whose reply was lost, and which the run did not stay to look
+            for once more (C10).
         unresolved: addresses of creates whose outcome is still not known, of earlier runs too (C6).
         ended: why no further create was begun, or "".
         stopped: the signal that ended the run, or None.
+        timed_out: whether its time was up.
     """
 
     plan: Plan
@@ -73,6 +78,8 @@ class Applied:
     findings: tuple[Finding, ...] = ()
     batches: tuple[Batch, ...] = ()
     failed_files: int = 0
+    not_looked_again: tuple[Address, ...] = ()
     unresolved: tuple[Address, ...] = ()
     ended: str = ""
     stopped: int | None = None
+    timed_out: bool = False

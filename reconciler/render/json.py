@@ -46,12 +46,14 @@ def applied_document(applied: Applied) -> dict[str, Any]:
         "summary": _summary(result.outcome.value for result in applied.results),
         "ended": applied.ended,
         "interrupted": applied.stopped is not None,
+        "timedOut": applied.timed_out,
         "findings": [
             {
                 "address": str(finding.address),
                 "key": str(finding.key),
                 "finding": "ambiguous" if finding.ambiguous else "duplicate",
                 "batches": list(finding.batches),
+                "stands": finding.stands,
             }
             for finding in applied.findings
         ],
@@ -60,6 +62,7 @@ def applied_document(applied: Applied) -> dict[str, Any]:
             | {"outcome": result.outcome.value, "why": result.why, "batch": _batch(result.batch)}
             for result in applied.results
         ],
+        "notLookedAgain": [str(address) for address in applied.not_looked_again],
         "unresolved": [str(address) for address in applied.unresolved],
         "batches": [_batch(batch) for batch in applied.batches],
         "failedFiles": applied.failed_files,

@@ -180,6 +180,13 @@ def applied_lines(applied: Applied) -> Iterator[str]:
             f"UNRESOLVED {address}: whether a create took effect is not known; run apply again, or say it"
             f" with `reconciler import {address} BATCH_ID` or `reconciler lock resolve {address} --absent`."
         )
+    for address in applied.not_looked_again:
+        yield harmless(
+            f"NOT SURE {address}: a reply was lost, and the run ended before its last look for late batches;"
+            " the next apply waits and looks."
+        )
+    if applied.timed_out:
+        yield "Stopped: the time of --timeout was up. Run apply again; it goes on from here."
     if applied.ended:
         yield f"Ended early: {harmless(applied.ended)}"
     yield summary_line(applied)
@@ -211,8 +218,10 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
         )
         yield harmless(f"  If it is this work: reconciler import {finding.address} {finding.batches[0]}")
     else:
-        yield harmless(f"DUPLICATE {finding.address}: {ids} are one piece of work.")
-        yield "  Cancel the surplus one in the service; its id stays recorded."
+        yield harmless(f"DUPLICATE {finding.address}: {ids} are one piece of work; {finding.stands} stands.")
+        for surplus in finding.batches:
+            if surplus != finding.stands:
+                yield harmless(f"  To cancel the surplus one: reconciler cancel {finding.address} {surplus}")
 
 
 def event_line(event: Event) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler import ManifestError, Outcome, SettingsError, apply, load
 from reconciler.adapters.clock import SystemClock
+from reconciler.api import Stop
 from reconciler.api.services import Connections, Services
 from reconciler.emulator import Service
 from reconciler.model.batch import Home
@@ -42,7 +43,7 @@ def _project(folder: Path, providers: str, *names: str) -> Path:
 
 
 def _connect(folder: Path, **environ: str) -> Connections:
-    services = Services(load(folder), environ, SystemClock(), lambda _: None, 1)
+    services = Services(load(folder), environ, SystemClock(), lambda _: None, 1, Stop())
 
     async def connect() -> Connections:
         async with services.connected(Lock(), ()) as there:

@@ -161,7 +161,7 @@ def test_a_key_with_an_open_intent_is_unresolved_whatever_is_seen() -> None:
             key=D1,
             reason=Reason(
                 ReasonCode.OPEN_INTENT,
-                "a create was sent at 2026-09-15 12:00:00 UTC and its outcome is not known"
+                "a create was sent at 2026-09-15 12:00:00 UTC, 0 s ago, and its outcome is not known"
                 "; `reconciler apply` looks for it first, `reconciler import a/d1 BATCH_ID` or"
                 " `reconciler lock resolve a/d1 --absent` say what you know",
             ),

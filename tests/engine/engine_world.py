@@ -266,6 +266,7 @@ class World:
         self.events: list[Event] = []
         self.ledger = Ledger()
         self.stop: Stop | None = None
+        self.timeout: float | None = None
         self.at_once = 8
         self.runs = 0
         self.on_events: Callable[[Event], None] = self.events.append
@@ -388,5 +389,5 @@ class World:
         return proposal.plan
 
     async def _apply(self, run: Run, stop: Stop, limits: Limits, *, approve: bool) -> Applied:
-        stop.bind()
+        stop.bind(self.time, self.timeout)
         return await apply(run, limits=limits, selection=Selection(), approve=lambda _: approve)

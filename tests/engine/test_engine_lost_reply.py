@@ -103,7 +103,8 @@ def test_c5_several_new_batches_of_the_key_are_duplicates_reported_once(world: W
 
     (want,) = world.desired.batches
     assert [r.outcome for r in applied.results] == [FOUND]
-    assert applied.findings == (Finding(want.address, want.key, ("bat-1", "bat-2"), ambiguous=False),)
+    finding = Finding(want.address, want.key, ("bat-1", "bat-2"), ambiguous=False, stands="bat-2")
+    assert applied.findings == (finding,)
     assert recorded(world) == [("bat-2", [("bat-1", Origin.FOUND), ("bat-2", Origin.FOUND)])]
     assert world.time.seconds == begun + SETTLE
 
@@ -228,7 +229,8 @@ def test_c10_a_create_that_took_effect_after_it_was_sent_again_is_found_and_repo
 
     (want,) = world.desired.batches
     assert [r.outcome for r in applied.results] == [CREATED]
-    assert applied.findings == (Finding(want.address, want.key, ("bat-1", "bat-2"), ambiguous=False),)
+    finding = Finding(want.address, want.key, ("bat-1", "bat-2"), ambiguous=False, stands="bat-2")
+    assert applied.findings == (finding,)
     assert recorded(world) == [("bat-2", [("bat-1", Origin.FOUND), ("bat-2", Origin.CREATED)])]
     waits = [event.why for event in world.events if isinstance(event, Waiting)]
     assert waits[-1] == "looking once more for batches that came late"
@@ -252,7 +254,8 @@ def test_c10_two_lost_replies_that_both_took_effect_are_reported_once(
 
     (want,) = world.desired.batches
     assert [r.outcome for r in applied.results] == [FOUND]
-    assert applied.findings == (Finding(want.address, want.key, ("bat-1", "bat-2"), ambiguous=False),)
+    finding = Finding(want.address, want.key, ("bat-1", "bat-2"), ambiguous=False, stands=stands)
+    assert applied.findings == (finding,)
     assert recorded(world) == [(stands, [("bat-1", Origin.FOUND), ("bat-2", Origin.FOUND)])]
 
 

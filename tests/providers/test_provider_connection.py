@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from provider_limiter import many_turns
 
 from reconciler import __version__
 from reconciler.adapters.providers.connection import connect
@@ -213,6 +214,7 @@ def test_the_key_is_shown_nowhere(
                 settle=0,
                 clock=StillClock(),
                 random=float,
+                limiter=many_turns(),
             )
             shown.append(repr(provider) + repr(vars(provider)) + repr(vars(provider._transport)["_client"]))
             key = Key("e", "p", "d", JobType.PARSE_V2, "c")

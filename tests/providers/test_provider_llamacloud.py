@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
+from provider_limiter import PassingClock, many_turns
 
 from reconciler.adapters.providers import llamacloud
 from reconciler.adapters.providers.connection import connect
@@ -55,24 +56,6 @@ SECRET = "llx-marked-key-never-shown"
 
 
 @dataclass
-class StillClock:
-    """Time that only passes when somebody sleeps."""
-
-    at: float = 1000.0
-    slept: list[float] = field(default_factory=list)
-
-    def now(self) -> datetime:
-        return NOON
-
-    def monotonic(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.at += seconds
-
-
-@dataclass
 class Service:
     """Answers requests one after the other and keeps them; an answer may be an error of the network."""
 
@@ -95,14 +78,16 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def cloud(handler: Handler, clock: StillClock | None = None, **settings: Any) -> LlamaCloud:  # noqa: ANN401 - passed on
+def cloud(handler: Handler, clock: PassingClock | None = None, **settings: Any) -> LlamaCloud:  # noqa: ANN401 - passed on
     client = httpx.AsyncClient(
         transport=httpx.MockTransport(handler),
         base_url=ENDPOINT,
         headers={"Authorization": f"Bearer {SECRET}"},
     )
     given = {"project": None, "organization": None, "settle": 30.0} | settings
-    return LlamaCloud(client, endpoint=ENDPOINT, clock=clock or StillClock(), random=lambda: 0.5, **given)
+    clock = clock or PassingClock()
+    limiter = many_turns(clock)
+    return LlamaCloud(client, endpoint=ENDPOINT, clock=clock, random=lambda: 0.5, limiter=limiter, **given)
 
 
 def reply(status: int = 200, body: object = None, **headers: str) -> httpx.Response:
@@ -254,7 +239,7 @@ def unread(status: int, why: str) -> Unanswered:
     ],
 )
 def test_what_becomes_of_a_create(answer: httpx.Response | Exception, outcome: SendOutcome | None) -> None:
-    clock, service = StillClock(), None
+    clock, service = PassingClock(), None
     if outcome is None:
         # httpx unpacks what a test brings whole, so this body has to come as a stream.
         answer = httpx.Response(201, stream=Stream([b"x"]), headers={"content-encoding": "br"})
@@ -520,7 +505,7 @@ UNFIT = "the reply does not fit the contract"
 def test_a_status_and_a_body_are_one_error(
     answer: httpx.Response, kind: type[ServiceError], message: str
 ) -> None:
-    clock = StillClock()
+    clock = PassingClock()
     with pytest.raises(ServiceError) as caught:
         run(cloud(Service([answer]), clock).get("bat-1"))
     assert str(caught.value) == f"GET {ENDPOINT}/api/v2/batches/bat-1: {message}"
@@ -529,7 +514,7 @@ def test_a_status_and_a_body_are_one_error(
 
 
 def test_reads_are_tried_again_with_growing_jittered_waits() -> None:
-    clock = StillClock()
+    clock = PassingClock()
     failures: list[httpx.Response | Exception] = [
         httpx.ConnectError("no route"),
         reply(503, b""),
@@ -568,7 +553,7 @@ def test_reads_are_given_up_after_five_tries(
 
 
 def test_a_retry_after_is_obeyed_and_one_beyond_ten_minutes_is_not_waited_for() -> None:
-    clock = StillClock()
+    clock = PassingClock()
     service = Service(
         [
             reply(429, b"", retry_after="90"),
@@ -622,7 +607,7 @@ def test_an_accepted_cancel_whose_reply_holds_no_batch_is_looked_at() -> None:
 
 
 def test_the_services_time_goes_on_with_the_monotonic_clock() -> None:
-    clock = StillClock()
+    clock = PassingClock()
     dated = reply(500, b"", date="Tue, 01 Sep 2026 12:00:00 GMT")
     service = Service([dated, reply(200, record(), date="nonsense")])
     provider = cloud(service, clock)
@@ -682,8 +667,9 @@ def test_it_speaks_to_an_application_in_this_process() -> None:
                 project="local",
                 organization=None,
                 settle=0.0,
-                clock=StillClock(),
+                clock=PassingClock(),
                 random=lambda: 0.0,
+                limiter=many_turns(),
             )
             return await provider.create(KEY, [])
 
@@ -710,8 +696,9 @@ def test_a_base_url_with_a_path_is_kept() -> None:
                 project=None,
                 organization=None,
                 settle=0,
-                clock=StillClock(),
+                clock=PassingClock(),
                 random=float,
+                limiter=many_turns(),
             )
             await provider.get("bat-1")
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from provider_limiter import many_turns
 
 from reconciler.adapters.providers import transport
 from reconciler.adapters.providers.connection import connect
@@ -138,6 +139,7 @@ async def cloud(
             settle=0,
             clock=StillClock(),
             random=lambda: 0.0,
+            limiter=many_turns(),
             deadline=deadline,
         )
 

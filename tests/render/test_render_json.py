@@ -68,6 +68,8 @@ _applied = st.builds(
     failed_files=st.integers(0, 9),
     ended=_texts,
     stopped=st.none() | st.just(2),
+    timed_out=st.booleans(),
+    not_looked_again=st.lists(_addresses, max_size=2).map(tuple),
 )
 _sources = st.builds(Source, _texts, st.integers(1, 99), st.integers(1, 99))
 _diagnostics = st.builds(Diagnostic, _sources, _texts, st.sampled_from(Severity))

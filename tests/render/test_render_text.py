@@ -143,16 +143,23 @@ def test_duplicates_and_ambiguity_name_the_ids_and_what_to_do() -> None:
     applied = Applied(
         plan=_plan(),
         findings=(
-            Finding(Address("invoices", "dir-a"), key, ("bat-1", "bat-2"), ambiguous=False),
+            Finding(Address("invoices", "dir-a"), key, ("bat-1", "bat-2"), ambiguous=False, stands="bat-1"),
             Finding(Address("invoices", "dir-a"), key, ("bat-3",), ambiguous=True),
         ),
+        not_looked_again=(Address("invoices", "dir-b"),),
         ended="the service answered 402: no credits",
+        timed_out=True,
     )
     assert list(applied_lines(applied)) == [
-        "DUPLICATE invoices/dir-a: bat-1, bat-2 are one piece of work.",
-        "  Cancel the surplus one in the service; its id stays recorded.",
+        "DUPLICATE invoices/dir-a: bat-1, bat-2 are one piece of work; bat-1 stands.",
+        "  To cancel the surplus one: reconciler cancel invoices/dir-a bat-2",
         "AMBIGUOUS invoices/dir-a: bat-3 appeared over its directory and nobody asked for it.",
         "  If it is this work: reconciler import invoices/dir-a bat-3",
+        (
+            "NOT SURE invoices/dir-b: a reply was lost, and the run ended before its last look for late"
+            " batches; the next apply waits and looks."
+        ),
+        "Stopped: the time of --timeout was up. Run apply again; it goes on from here.",
         "Ended early: the service answered 402: no credits",
         "Apply: nothing to do.",
     ]

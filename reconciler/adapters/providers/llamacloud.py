@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from reconciler.adapters.providers.limiter import Limiter
     from reconciler.model.batch import Batch, Configuration, Directory, DirectoryFile, FileResult, Key
     from reconciler.model.intent import SendOutcome
     from reconciler.model.ports import Clock, Listing
@@ -71,7 +72,8 @@ class LlamaCloud:
         project: the project's id, or None for the key's own.
         organization: the organisation's id, or None.
         settle: settle time in seconds.
-        clock: waits between tries, and moves the service's time on.
+        clock: moves the service's time on.
+        limiter: gives turns to requests, together with all others who use the same key.
         random: uniform in [0, 1), for the jitter between tries.
         worker: for the embedded service: within this context its batches go on; gives a check on that.
         deadline: seconds for one request as a whole.
@@ -87,15 +89,18 @@ class LlamaCloud:
         settle: float,
         clock: Clock,
         random: Callable[[], float],
+        limiter: Limiter,
         worker: Callable[[], AbstractAsyncContextManager[Callable[[], None]]] | None = None,
         deadline: float = DEADLINE,
     ) -> None:
-        self._transport = Transport(client, endpoint=endpoint, clock=clock, deadline=deadline)
+        self._transport = Transport(
+            client, endpoint=endpoint, clock=clock, limiter=limiter, deadline=deadline
+        )
         self._endpoint = endpoint
         self._project = project
         self._organization = organization
         self._settle = settle
-        self._clock = clock
+        self._patience = limiter.patience
         self._random = random
         self._worker = worker
 
@@ -292,6 +297,8 @@ class LlamaCloud:
             return Withheld(str(error))
         except NotSentError as error:
             return NotSent(str(error))
+        except RateLimitedError as error:  # before it was sent: a 429 is a reply, and no error yet
+            return Throttled(error.retry_after, str(error))
         except ServiceError as error:
             return Unanswered(str(error))
         except ReconcilerError:
@@ -342,7 +349,7 @@ class LlamaCloud:
     async def _answer(self, path: str, *query: tuple[str, str | None]) -> Reply:
         request = Request("GET", path, self._query(*query))
         return await retry.read(
-            lambda: self._transport.exchange(request), clock=self._clock, random=self._random
+            lambda: self._transport.exchange(request), patience=self._patience, random=self._random
         )
 
     async def _read(self, path: str, *query: tuple[str, str | None]) -> Reply:

@@ -1,8 +1,8 @@
 """Reads, repeated while that may help (O6). Whatever changes something at the service never comes here.
 
 Repeated are requests that were not sent, 408, 429, 5xx, resets and time-outs: at most five times, with
-full jitter, waiting through the clock that is passed in. A Retry-After is obeyed; one that asks for more
-than ten minutes ends the try instead. How all requests of a run slow down together is not decided here.
+full jitter, and not at all once the run is to end. A Retry-After is obeyed; one that asks for more than ten
+minutes ends the try instead. How all requests of a run slow down together is ``limiter``'s business.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.providers.refusals import refusal
-from reconciler.model.errors import NotSentError, ServiceError, UnavailableError
+from reconciler.model.errors import GivenUpError, NotSentError, ServiceError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from reconciler.adapters.providers.transport import Reply
-    from reconciler.model.ports import Clock
+    from reconciler.model.ports import Patience
 
 #: How often one read is sent at most.
 TRIES = 5
@@ -31,12 +31,14 @@ LONGEST_WAIT = 30.0
 LONGEST_RETRY_AFTER = 600.0
 
 
-async def read(send: Callable[[], Awaitable[Reply]], *, clock: Clock, random: Callable[[], float]) -> Reply:
+async def read(
+    send: Callable[[], Awaitable[Reply]], *, patience: Patience, random: Callable[[], float]
+) -> Reply:
     """Send until there is a reply that trying again would not change, and give that, refusals included.
 
     Args:
         send: sends the request once.
-        clock: waits.
+        patience: waits, and says when there is no more waiting.
         random: uniform in [0, 1).
 
     Raises:
@@ -51,6 +53,8 @@ async def read(send: Callable[[], Awaitable[Reply]], *, clock: Clock, random: Ca
         failure: ServiceError
         try:
             reply = await send()
+        except GivenUpError:
+            raise
         except (NotSentError, UnavailableError) as error:
             failure, retry_after = error, None
         else:
@@ -58,10 +62,10 @@ async def read(send: Callable[[], Awaitable[Reply]], *, clock: Clock, random: Ca
                 return reply
             failure, retry_after = refusal(reply), reply.retry_after
         wait = _wait(tried, retry_after, random())
-        if tried == TRIES or wait is None:
+        if tried == TRIES or wait is None or patience.over:
             failure.next = failure.next or f"Tried {tried} times; run the command again later"
             raise failure
-        await clock.sleep(wait)
+        await patience.pause(wait)
 
 
 def _passing(status: int) -> bool:

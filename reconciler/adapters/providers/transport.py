@@ -2,7 +2,7 @@
 
 Nothing is sent twice here (O6: reads are repeated by ``retry``, and a create by nobody), and no reply is
 judged: that is ``refusals``' and ``wire``'s business. Every request of a provider goes through
-`Transport.exchange`, so a limiter that all requests of a run share has its one place there.
+`Transport.exchange`, and takes its turn there (see ``limiter``).
 
 What C4 needs to know is decided here: was the request certainly not sent? Of httpx's errors these say so:
 
@@ -40,6 +40,7 @@ from reconciler.model.errors import NotSentError, ServiceError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from reconciler.adapters.providers.limiter import Limiter
     from reconciler.model.ports import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -124,13 +125,21 @@ class Transport:
         client: has the base URL and the credentials.
         endpoint: how errors name the service.
         clock: for the service's time.
-        deadline: seconds for one request as a whole.
+        limiter: gives turns; one for all who use this service's key.
+        deadline: seconds for one request as a whole, once its turn has come.
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, *, endpoint: str, clock: Clock, deadline: float = DEADLINE
+        self,
+        client: httpx.AsyncClient,
+        *,
+        endpoint: str,
+        clock: Clock,
+        limiter: Limiter,
+        deadline: float = DEADLINE,
     ) -> None:
         self._client = client
+        self._limiter = limiter
         self._endpoint = endpoint
         self._clock = clock
         self.deadline = deadline
@@ -156,19 +165,23 @@ class Transport:
         Raises:
             WithheldError: there was an objection, and nothing was sent.
             NotSentError: not a byte of the request left this machine (see above).
+            RateLimitedError: likewise, since the service asks for a longer pause than anybody waits.
             UnavailableError: it may have, and no whole reply came.
             UnexpectedReplyError: the reply is larger or packed otherwise than a client can take.
         """
         where = f"{request.method} {self._endpoint}{request.path}"
         query = urlencode(request.query)
-        begun = self._clock.monotonic()
-        if why := objection():
-            raise WithheldError(why)
-        try:
-            reply = await self._exchange(request, where)
-        except ServiceError as error:
-            _LOG.debug("%s?%s: %s (%s)", where, query, error.what, error.why)
-            raise
+        async with self._limiter.turn() as turn:
+            if why := objection():
+                raise WithheldError(why)
+            begun = self._clock.monotonic()
+            try:
+                reply = await self._exchange(request, where)
+            except ServiceError as error:
+                turn.failed()
+                _LOG.debug("%s?%s: %s (%s)", where, query, error.what, error.why)
+                raise
+            turn.answered(reply.status, reply.retry_after)
         took = 1000 * (self._clock.monotonic() - begun)
         _LOG.debug(
             "%s?%s: %d, %d bytes, %.0f ms, request %s",

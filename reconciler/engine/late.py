@@ -1,0 +1,144 @@
+"""What shows up after everybody has stopped looking for it: the second look, and the look back (C10).
+
+Nothing is sent here, and nothing that is found undoes what stands: it is recorded beside it, and reported.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.core.match import choose
+from reconciler.core.recent import recent, surplus
+from reconciler.core.record import record_batch
+from reconciler.engine.concurrent import each
+from reconciler.engine.listing import FATAL, Pass, look, read_pass, renamed
+from reconciler.engine.observe import places
+from reconciler.engine.resolve import found_for
+from reconciler.model.audit import AuditLine
+from reconciler.model.events import Waiting, Warned
+from reconciler.model.lock import Origin
+from reconciler.model.ports import Listing
+from reconciler.model.result import Finding, Outcome
+from reconciler.model.snapshot import Unknown
+
+if TYPE_CHECKING:
+    from reconciler.core.recent import Recent
+    from reconciler.engine.run import Run
+    from reconciler.model.batch import Batch, Home, Key
+    from reconciler.model.intent import Intent
+    from reconciler.model.lock import Entry
+
+
+async def look_again(run: Run) -> None:
+    """A settle time after the last uncertain send, look once more for what came late."""
+    pending = run.second_looks
+    if not pending:
+        return
+    clock = run.eyes.clock
+    due = max(item.sent + run.provider(key).settle for key, item in pending.items())
+    left = due - clock.monotonic()
+    if left > 0:
+        run.eyes.listen(Waiting("looking once more for batches that came late", left))
+        await run.stop.pause(left)
+    if run.stop.over:
+        return  # what is left in `second_looks` keeps the journal from being closed
+    await each(
+        [item.intent for item in pending.values()], run.eyes.at_once, lambda intent: _late(run, intent)
+    )
+    run.commit()
+
+
+async def _late(run: Run, intent: Intent) -> None:
+    """What came late is recorded beside what stands, and reported; alone, it is what the create came to."""
+    key = intent.key
+    try:
+        beside = run.listed_over(key)
+        seen = await look(run.provider(key), places(key, run.lock), (), run.eyes.clock, beside=beside)
+    except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
+        seen = Unknown(str(error))
+    if isinstance(seen, Unknown):
+        run.eyes.listen(Warned(f"{intent.address}: the last look failed, so it proves nothing: {seen.why}"))
+        return
+    del run.second_looks[key]
+    new = [batch for batch in seen.batches.values() if batch.id not in intent.known]
+    mine = [batch for batch in renamed(new, run.aliases) if batch.key == key]
+    late = [batch for batch in mine if batch.id not in run.ids_over(key)]
+    result = run.results.get(key)
+    if not late or (result is not None and result.outcome is Outcome.UNKNOWN):
+        return  # an intent that is open still is the next run's to close, with all that it finds
+    entry = run.lock.entries.get(key)
+    alone = len(mine) == len(late)
+    for batch in late:
+        entry = found_for(run, entry, intent, batch, stands=alone)
+    assert entry is not None
+    chosen = choose(late, None)
+    run.put(replace(entry, current=chosen.id) if alone else entry)
+    if len(mine) > 1:
+        ids = tuple(sorted(batch.id for batch in mine))
+        stands = chosen.id if alone else entry.current
+        run.findings.append(Finding(entry.address, key, ids, ambiguous=False, stands=stands))
+    if alone and result is not None:
+        run.finish(result.action, Outcome.FOUND, why="its batch came late", batch=chosen)
+
+
+async def look_back(run: Run) -> None:
+    """Look for what came late to the runs of the last day, by one listing from then on of each service.
+
+    Raises:
+        ServiceError: the service does not accept the key.
+    """
+    providers = run.eyes.providers
+    clocks = {home: provider.clock for home, provider in providers.items()}
+    for home, lately in sorted(recent(run.lock, run.eyes.clock.now(), clocks).items()):
+        if home in providers:
+            await _look_back_on(run, home, lately)
+
+
+async def _look_back_on(run: Run, home: Home, lately: Recent) -> None:
+    listing = Listing(created_on_or_after=lately.since)
+    scan = await run.stop.unless_over(read_pass(run.eyes.providers[home], listing, run.eyes.clock))
+    if scan is None:
+        return
+    if not isinstance(scan, Pass):
+        run.eyes.listen(Warned(f"late twins of recent creates could not be looked for: {scan.why}"))
+        return
+    by_key: defaultdict[Key, list[Batch]] = defaultdict(list)
+    for batch in renamed(scan.batches.values(), run.aliases):
+        by_key[batch.key].append(batch)
+    # A key whose outcome is open has its own search, which says what belongs to it (C7).
+    open_keys = {intent.key for intent in run.session.journal.open}
+    for key in sorted((lately.keys & by_key.keys()) - open_keys):
+        entry = run.lock.entries[key]
+        twins = surplus(entry, run.wanted.get(key), by_key[key], run.moment(key))
+        if twins:
+            _report(run, entry, twins)
+
+
+def _report(run: Run, entry: Entry, twins: tuple[Batch, ...]) -> None:
+    for batch in twins:
+        entry = record_batch(
+            entry,
+            entry.key,
+            entry.address,
+            batch,
+            origin=Origin.FOUND,
+            now=run.eyes.clock.now(),
+            evidence=entry.recorded.evidence,
+            stands=False,
+        )
+        run.write_audit(
+            AuditLine(
+                time=run.eyes.clock.now(),
+                action="look-back",
+                address=str(entry.address),
+                key=str(entry.key),
+                batch=batch.id,
+                outcome="duplicate",
+                why=f"it stands beside {entry.current}, and no run recorded it",
+            )
+        )
+    run.put(entry)
+    ids = tuple(sorted({entry.current, *(batch.id for batch in twins)}))
+    run.findings.append(Finding(entry.address, entry.key, ids, ambiguous=False, stands=entry.current))

@@ -1,0 +1,133 @@
+"""C10's look back: each run looks for what came late to the runs of the last day, and reports it once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from engine_time import START
+from engine_world import SETTLE, Lost, World
+
+from reconciler.model.batch import Status
+from reconciler.model.errors import UnavailableError
+from reconciler.model.events import Warned
+from reconciler.model.lock import Origin
+from reconciler.model.result import Finding, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.model.ports import Listing, Page
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.warm()
+    return world
+
+
+def duplicate(world: World, *names: str, stands: str) -> Finding:
+    (want, *_) = world.desired.batches
+    return Finding(want.address, want.key, names, ambiguous=False, stands=stands)
+
+
+def recorded(world: World) -> list[tuple[str, Origin]]:
+    return [(item.id, item.origin) for entry in world.lock.entries.values() for item in entry.batches]
+
+
+def test_what_took_effect_after_its_run_had_ended_is_reported_once_by_the_next_one(world: World) -> None:
+    world.service.script += [Lost(3 * SETTLE), None]
+    assert world.apply().findings == ()
+    assert len(world.service.existing()) == 1
+    world.time.seconds += HOUR
+    world.forget()
+
+    applied = world.apply()
+
+    assert applied.findings == (duplicate(world, "bat-1", "bat-2", stands="bat-2"),)
+    assert recorded(world) == [("bat-1", Origin.FOUND), ("bat-2", Origin.CREATED)]
+    assert [(line.action, line.batch, line.outcome) for line in world.ledger.lines] == [
+        ("look-back", "bat-1", "duplicate")
+    ]
+    assert world.service.requests[0] == "list *"
+    assert world.apply().findings == ()
+    assert world.service.count("create") == 0
+
+
+def test_one_listing_from_the_oldest_recent_create_on_does_for_all_of_a_service(tmp_path: Path) -> None:
+    world = World(tmp_path, directories=40)
+    world.warm()
+    world.apply()
+    world.time.seconds += HOUR
+    world.forget()
+    asked: list[Listing] = []
+
+    def on_list(listing: Listing, _: str | None, page: Page) -> Page:
+        asked.append(listing)
+        return page
+
+    world.service.on_list = on_list
+    world.apply()
+
+    created = min(batch.created_at for batch in world.service.existing() if batch.created_at)
+    whole = [listing for listing in asked if listing.created_on_or_after is not None]
+    assert [(item.created_on_or_after, item.directory, item.status) for item in whole] == [
+        (created - (START.replace(hour=1) - START), None, None)
+    ]
+
+
+def test_a_day_later_nobody_looks_back(world: World) -> None:
+    world.service.script += [Lost(3 * SETTLE), None]
+    world.apply()
+    world.time.seconds += 25 * HOUR
+    world.forget()
+
+    applied = world.apply()
+
+    assert applied.findings == ()
+    assert world.service.requests == ["get bat-2"]
+
+
+@pytest.mark.parametrize(
+    ("status", "found"), [(Status.FAILED, False), (Status.CANCELLED, False), (Status.COMPLETED, True)]
+)
+def test_only_what_stands_is_a_duplicate(world: World, status: Status, *, found: bool) -> None:
+    world.apply()
+    world.service.put("dir-001", status=status)
+
+    applied = world.apply()
+
+    assert applied.findings == ((duplicate(world, "bat-1", "bat-2", stands="bat-1"),) if found else ())
+
+
+def test_beside_a_failed_batch_another_one_is_adopted_and_no_duplicate(world: World) -> None:
+    world.apply()
+    world.service.set("bat-1", Status.FAILED)
+    world.service.put("dir-001")
+
+    applied = world.apply()
+
+    assert (applied.findings, [r.outcome for r in applied.results]) == ((), [Outcome.ADOPTED])
+
+
+def test_a_listing_that_fails_is_a_warning_and_no_proof(world: World) -> None:
+    world.service.script += [Lost(3 * SETTLE), None]
+    world.apply()
+    world.time.seconds += HOUR
+
+    def fails(listing: Listing, _: str | None, page: Page) -> Page:
+        if listing.directory is None:
+            raise UnavailableError("503", status=503)
+        return page
+
+    world.service.on_list = fails
+    world.forget()
+    assert world.apply().findings == ()
+    assert [e.message for e in world.events if isinstance(e, Warned)] == [
+        "late twins of recent creates could not be looked for: the listing is incomplete: 503"
+    ]
+    world.service.on_list = lambda _, __, page: page
+    assert world.apply().findings == (duplicate(world, "bat-1", "bat-2", stands="bat-2"),)

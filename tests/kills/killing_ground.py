@@ -12,14 +12,13 @@ import gc
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator_process import emulator
 from killed_child import NEVER, Died, HurriedClock, apply_and_die
+from memory_folder import memory_folder
 
 from reconciler import api
 from reconciler.adapters.audit import verify
@@ -29,6 +28,7 @@ from reconciler.model.canonical import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from emulator_process import Emulator
 
@@ -80,9 +80,7 @@ class Ground:
 @contextlib.contextmanager
 def ground() -> Iterator[Ground]:
     """A ground that is gone afterwards. This process is ready to be forked from then on."""
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None)).resolve()
-    try:
+    with memory_folder() as folder:
         for name in ("service", "documents"):
             (folder / name).mkdir()
         options = ("--root", str(folder / "documents"), "--no-read", "--project-id", "prj-kills")
@@ -98,8 +96,6 @@ def ground() -> Iterator[Ground]:
                 yield there
             finally:
                 gc.unfreeze()
-    finally:
-        shutil.rmtree(folder)
 
 
 @dataclass

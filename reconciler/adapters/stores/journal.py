@@ -108,9 +108,7 @@ def read_journal(content: bytes, file: str) -> Journal:
         try:
             note = _read_note(line)
         except (ValueError, RecursionError) as error:
-            raise StateError(
-                f"the journal is damaged: {error}", where=f"{file}:{number}", next=_DAMAGED
-            ) from error
+            raise _damaged(str(error), file, number) from error
         size += len(line) + 1
         closed = None
         match note:
@@ -126,7 +124,13 @@ def read_journal(content: bytes, file: str) -> Journal:
                 open_intents.pop(note.intent, None)
                 if note.entry is not None:
                     recovered.append(note.entry)
+    if _is_note(lines[-1][:-1]):  # a torn line is shorter, so this one was whole and may have been acted on
+        raise _damaged("something else stands for the line break", file, len(lines))
     return Journal(tuple(open_intents.values()), tuple(recovered), closed, holder, size)
+
+
+def _damaged(what: str, file: str, number: int) -> StateError:
+    return StateError(f"the journal is damaged: {what}", where=f"{file}:{number}", next=_DAMAGED)
 
 
 _DAMAGED = (
@@ -135,9 +139,14 @@ _DAMAGED = (
 )
 
 
-def _read_note(line: bytes) -> Note:
+def _is_note(line: bytes) -> bool:
     checksum, _, text = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
+    return checksum == b"%08x" % zlib.crc32(text)
+
+
+def _read_note(line: bytes) -> Note:
+    text = line.partition(b" ")[2]
+    if not _is_note(line):
         raise Malformed("the checksum does not fit the line")
     fields = json.loads(text)
     if not isinstance(fields, dict):

@@ -278,9 +278,12 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines with their newline; what a crash tore off at the end is none. An endless line is cut."""
+    """Lines with their newline; what a crash tore off at the end is none. An endless line is cut.
+
+    A line that is whole but for its newline, with something else in its place, was not torn: it is given.
+    """
     while line := file.readline(LONGEST_LINE):
-        if line.endswith(b"\n") or len(line) == LONGEST_LINE:
+        if line.endswith(b"\n") or len(line) == LONGEST_LINE or _read(line[:-1] + b"\n") is not None:
             yield line
 
 

@@ -154,8 +154,11 @@ class FileStore:
         try:
             content.decode()
         except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
             raise StateError(
-                f"not UTF-8 at byte {error.start}", where=self.shown, next="Restore it from git"
+                f"not UTF-8 at byte {error.start}",
+                where=f"{self.shown}:{line}",
+                next="Restore it from git",
             ) from error
         if not content.strip():
             raise StateError(

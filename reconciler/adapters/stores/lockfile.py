@@ -57,7 +57,7 @@ def read_lock(text: str, file: str) -> Lock:
         newer = type(version) is int and version > LOCK_VERSION
         raise StateError(
             f"lockVersion {version!r} is not known",
-            where=file,
+            where=_line_of(text, "lockVersion", file),
             why=f"this version of reconciler reads lockVersion {LOCK_VERSION}",
             next="Upgrade: pip install --upgrade batch-reconciler" if newer else _RESTORE,
         )
@@ -113,9 +113,11 @@ def _document(text: str, file: str) -> dict[str, Any]:
         ) from error
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise StateError(f"not a lockfile: {error}", where=file, next=_RESTORE) from error
-    if not isinstance(document, dict) or (unknown := document.keys() - _FIELDS):
-        what = f"unknown field {min(unknown)!r}" if isinstance(document, dict) else "it is not a JSON object"
-        raise StateError(f"not a lockfile: {what}", where=file, next=_RESTORE)
+    if not isinstance(document, dict):
+        raise StateError("not a lockfile: it is not a JSON object", where=file, next=_RESTORE)
+    if unknown := sorted(document.keys() - _FIELDS):
+        where = _line_of(text, unknown[0], file)
+        raise StateError(f"not a lockfile: unknown field {unknown[0]!r}", where=where, next=_RESTORE)
     return document
 
 

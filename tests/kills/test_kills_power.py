@@ -45,7 +45,7 @@ def cut_power_everywhere(folder: Path, script: list[Fault], at_once: int, throws
     each_world = worlds(folder, 2, script, at_once)
     undisturbed = next(each_world)
     instants = lose_power_at(undisturbed, START_OVER, None)
-    assert len(instants) > 60
+    assert len(instants) > 40
 
     for instant in range(len(instants)):
         for throw in range(throws + 1):

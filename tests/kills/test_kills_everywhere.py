@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SEED = 20261122
 #: Pairs of kills in the short form.
-SAMPLE = 20
+SAMPLE = 12
 
 
 @pytest.fixture(scope="module")

@@ -324,13 +324,15 @@ class _House:
         folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
         services = self._services(stop)
         who = environment(self.environ, folder)
+        # Before any request, since it has to be known by then that it can be written.
+        audit = AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock)
         async with services.connected(session.lock, session.journal.open) as there:
             yield Run(
                 id=run_id,
                 eyes=there.eyes,
                 session=session,
                 desired=expand(self.project, there.homes),
-                audit=AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock),
+                audit=audit,
                 stop=stop,
                 random=random.random,
                 lock=session.lock,
@@ -342,7 +344,8 @@ class _House:
         from reconciler.adapters.stores.file import FileStore
 
         path = self.project.file.state.path
-        return FileStore(Path(self.project.folder) / path, path, _holder(), self.clock.now())
+        name = self.project.file.name
+        return FileStore(Path(self.project.folder) / path, path, _holder(), self.clock.now(), name)
 
     def _services(self, stop: Stop) -> Services:
         from reconciler.api.services import Services

@@ -106,6 +106,7 @@ class Lock:
 
     Attributes:
         lineage: made once, on the first write; "" before it.
+        project: the name of the project whose lockfile it is; "" where it does not say.
         serial: raised with every change that is more than a refresh of statuses.
         projects: per provider block and endpoint, the project that its key turned out to belong to.
         sets: per set, the digest of its text as last applied (R10).
@@ -114,6 +115,7 @@ class Lock:
     """
 
     lineage: str = ""
+    project: str = ""
     serial: int = 0
     projects: Mapping[str, str] = field(default_factory=dict)
     sets: Mapping[str, str] = field(default_factory=dict)

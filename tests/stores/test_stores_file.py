@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.adapters.stores.file import FileStore
-from reconciler.adapters.stores.journal import Closed, Committed, Opened, read_journal, write_note
+from reconciler.adapters.stores.journal import Belongs, Closed, Committed, Opened, read_journal, write_note
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
 from reconciler.model.batch import Address, JobType, Key, Status
 from reconciler.model.errors import LockHeldError, LockLostError, StateError
@@ -86,6 +86,7 @@ GOLDEN = """\
 {
 "lockVersion": 1,
 "lineage": "5d0c5bb4-7a0c-4a53-a1c5-000000000000",
+"project": "finance-documents",
 "serial": 7,
 "heads": ["a.jsonl#sha256:1","b.jsonl#sha256:2"],
 "projects": {
@@ -118,6 +119,7 @@ def _golden_lock() -> Lock:
     second = Recorded("bat-2", Status.PENDING, Origin.ADOPTED, NOON, alias=Alias("receipts-2", "cfg-1"))
     return Lock(
         lineage="5d0c5bb4-7a0c-4a53-a1c5-000000000000",
+        project="finance-documents",
         serial=7,
         projects={"https://api.example": "prj-1"},
         sets={"receipts": "sha256:bb", "invoices": "sha256:aa"},
@@ -175,19 +177,25 @@ def _replaced(old: str, new: str) -> str:
     return GOLDEN.replace(old, new)
 
 
-_SECOND = GOLDEN.splitlines()[14]
+_SECOND = GOLDEN.splitlines()[15]
 
 _REFUSED: list[tuple[str, str, str]] = [
     ("", "", "f:1:1: not valid JSON: Expecting value"),
     ("[]", "", "f: not a lockfile: it is not a JSON object"),
     ("[" * 100_000, "", "f: not a lockfile: "),
     ('"serial": 7', f'"serial": {"7" * 5000}', "f: not a lockfile: Exceeds the limit"),
-    ('"serial": 7', '"serial": -1', "f: serial, lineage or heads is missing or of another type"),
-    ('"serial": 7', '"serial": true', "f: serial, lineage or heads is missing or of another type"),
-    ('"serial": 7', '"serial": 7.5', "f: serial, lineage or heads is missing or of another type"),
-    ('"serial": 7,\n', "", "f: serial, lineage or heads is missing or of another type"),
-    ('"a.jsonl#sha256:1"', "1", "f: serial, lineage or heads is missing or of another type"),
+    ('"serial": 7', '"serial": -1', "f: serial, lineage, project or heads is missing or of another type"),
+    ('"serial": 7', '"serial": true', "f: serial, lineage, project or heads is missing or of another type"),
+    ('"serial": 7', '"serial": 7.5', "f: serial, lineage, project or heads is missing or of another type"),
+    ('"serial": 7,\n', "", "f: serial, lineage, project or heads is missing or of another type"),
+    ('"finance-documents"', "7", "f: serial, lineage, project or heads is missing or of another type"),
+    ('"a.jsonl#sha256:1"', "1", "f: serial, lineage, project or heads is missing or of another type"),
     ('"lockVersion": 1', '"lockVersion": 2', "f:2: lockVersion 2 is not known: .*Upgrade: pip install"),
+    (
+        '"lockVersion": 1',
+        '"lockVersion": 2, "more": 1',
+        "f:2: lockVersion 2 is not known: .*Upgrade: pip install",
+    ),
     ('"lockVersion": 1', '"lockVersion": 0', "f:2: lockVersion 0 is not known: .*Restore it from git"),
     ('"lockVersion": 1', '"lockVersion": true', "f:2: lockVersion True is not known"),
     ('"lockVersion": 1', '"lockVersion": "1"', "f:2: lockVersion '1' is not known"),
@@ -203,26 +211,26 @@ _REFUSED: list[tuple[str, str, str]] = [
     (
         _SECOND,
         f"{_SECOND},\n{_SECOND.replace('my%20documents', '%6dy%20documents')}",
-        "f:16: entry local:%6dy%20documents .* is another spelling of 'local:my%20documents ",
+        "f:17: entry local:%6dy%20documents .* is another spelling of 'local:my%20documents ",
     ),
-    ('"local:my%20documents local', '"local:my%20documents', "f:15: entry .* it has 4 parts instead of 5"),
-    ('"current":"bat-2"', '"current":"bat-3"', "f:15: entry .*: current: bat-3 is none of the batches"),
-    ('"2026-09-01T12:05:00Z"', '"2026-13-01T12:05:00Z"', "f:14: entry .*updatedAt: .* is not a time"),
-    ('"2026-09-01T12:05:00Z"', '"2026-09-01T12:05:00"', "f:14: entry .*updatedAt: .* not a time in UTC"),
-    ('"2026-09-01T12:05:00Z"', '"0001-01-01T00:00:00+09:00"', "f:14: .*updatedAt: .* not a time in UTC"),
-    ('"2026-09-01T12:05:00Z"', '"2026-W36-2T12:05:00Z"', "f:14: .*updatedAt: .* not a time in UTC"),
+    ('"local:my%20documents local', '"local:my%20documents', "f:16: entry .* it has 4 parts instead of 5"),
+    ('"current":"bat-2"', '"current":"bat-3"', "f:16: entry .*: current: bat-3 is none of the batches"),
+    ('"2026-09-01T12:05:00Z"', '"2026-13-01T12:05:00Z"', "f:15: entry .*updatedAt: .* is not a time"),
+    ('"2026-09-01T12:05:00Z"', '"2026-09-01T12:05:00"', "f:15: entry .*updatedAt: .* not a time in UTC"),
+    ('"2026-09-01T12:05:00Z"', '"0001-01-01T00:00:00+09:00"', "f:15: .*updatedAt: .* not a time in UTC"),
+    ('"2026-09-01T12:05:00Z"', '"2026-W36-2T12:05:00Z"', "f:15: .*updatedAt: .* not a time in UTC"),
     (
         '"address":"receipts/receipts"',
         '"address":"receipts"',
-        "f:15: .*address: 'receipts' is not an address",
+        "f:16: .*address: 'receipts' is not an address",
     ),
-    ('"status":"PENDING"', '"status":"DONE"', "f:15: entry .*status: 'DONE' is not known"),
-    ('"status":"PENDING"', '"status":["PENDING"]', "f:15: entry .*status: "),
-    ('"status":"PENDING"', '"status":"PENDING","x":1', "f:15: entry .*unknown field 'x'"),
-    ('"onRemove":"cancel"', '"onRemove":"drop"', "f:14: entry .*onRemove: 'drop' is not known"),
-    ('"onRemove":"cancel"', '"onRemove":null', "f:14: entry .*onRemove: None is not known"),
-    ('"sets"', '<<<<<<< HEAD\n"sets"', "f:9: git's conflict marks are in it"),
-    ('"sets"', '=======\r\n"sets"', "f:9: git's conflict marks are in it"),
+    ('"status":"PENDING"', '"status":"DONE"', "f:16: entry .*status: 'DONE' is not known"),
+    ('"status":"PENDING"', '"status":["PENDING"]', "f:16: entry .*status: "),
+    ('"status":"PENDING"', '"status":"PENDING","x":1', "f:16: entry .*unknown field 'x'"),
+    ('"onRemove":"cancel"', '"onRemove":"drop"', "f:15: entry .*onRemove: 'drop' is not known"),
+    ('"onRemove":"cancel"', '"onRemove":null', "f:15: entry .*onRemove: None is not known"),
+    ('"sets"', '<<<<<<< HEAD\n"sets"', "f:10: git's conflict marks are in it"),
+    ('"sets"', '=======\r\n"sets"', "f:10: git's conflict marks are in it"),
 ]
 
 
@@ -239,7 +247,7 @@ def test_a_lockfile_that_this_tool_cannot_have_written_is_refused_with_its_line(
 def test_a_batch_that_stands_twice_in_an_entry_is_refused() -> None:
     batch = re.search(r'\[(\{"alias".*?"PENDING"\})\]', GOLDEN)
     assert batch is not None
-    with pytest.raises(StateError, match=r"f:15: .*the same batch stands in it twice"):
+    with pytest.raises(StateError, match=r"f:16: .*the same batch stands in it twice"):
         read_lock(_replaced(batch[1], f"{batch[1]},{batch[1]}"), "f")
 
 
@@ -272,7 +280,7 @@ def filled(store: FileStore, some: Some) -> FileStore:
 def test_a_crashed_journal_reads_as_what_happened(filled: FileStore, some: Some) -> None:
     kinds = [line.split(b'"note":"')[1].split(b'"')[0] for line in _journal(filled).read_bytes().splitlines()]
     assert kinds == [
-        *(b"closed", b"opened", b"intent", b"intent", b"settled", b"committed"),
+        *(b"belongs", b"closed", b"opened", b"intent", b"intent", b"settled", b"committed"),
         *(b"intent", b"intent", b"settled"),
     ]
     lock, journal = filled.read()
@@ -351,7 +359,9 @@ def test_a_lockfile_cut_anywhere_is_refused_or_whole(filled: FileStore) -> None:
 _NOTES = [
     b"[]",
     b"{}",
-    b'{"note":"thought"}',
+    b'{"note":7}',
+    b'{"note":"belongs"}',
+    b'{"note":"belongs","lineage":7}',
     b'{"note":"opened","run":"1","holder":"x"}',
     b'{"note":"opened","run":"1","holder":"x","at":3}',
     b'{"note":"closed"}',
@@ -377,6 +387,15 @@ def test_a_note_with_a_good_checksum_and_no_sense_is_an_error_at_its_line(text: 
         read_journal(good + b"%08x %s\n" % (zlib.crc32(text), text), "j")
 
 
+def test_a_sound_note_of_another_kind_is_of_a_newer_version_and_not_damaged() -> None:
+    import zlib
+
+    text = b'{"note":"thought"}'
+    with pytest.raises(StateError, match=r"^j:1: a note of the kind 'thought' is not known: ") as caught:
+        read_journal(b"%08x %s\n" % (zlib.crc32(text), text), "j")
+    assert caught.value.next == "Upgrade: pip install --upgrade batch-reconciler"
+
+
 @pytest.mark.parametrize("known", [None, "bat-1", [1], [["bat-1"]], [None], {"bat-1": 1}], ids=repr)
 def test_an_intent_whose_known_batches_are_no_ids_is_an_error(some: Some, known: object) -> None:
     import json
@@ -389,9 +408,71 @@ def test_an_intent_whose_known_batches_are_no_ids_is_an_error(some: Some, known:
 
 
 def test_the_notes_that_are_the_stores_own_are_read_back() -> None:
-    content = b"".join(write_note(note) for note in (Opened("r", "ada", "noon"), Committed("c"), Closed("d")))
+    notes = (Opened("r", "ada", "noon"), Belongs("l"), Committed("c"), Closed("d"))
+    content = b"".join(write_note(note) for note in notes)
     journal = read_journal(content, "j")
-    assert (journal.holder, journal.closed, journal.size) == ("ada since noon", "d", len(content))
+    assert (journal.holder, journal.lineage) == ("ada since noon", "l")
+    assert (journal.closed, journal.size) == ("d", len(content))
+
+
+# What belongs elsewhere ---------------------------------------------------------------------------
+
+
+def test_a_lockfile_of_another_lineage_is_refused_and_the_journal_is_left_alone(
+    folder: Path, store: FileStore, some: Some
+) -> None:
+    with store.hold(0) as session:
+        session.commit(some.lock())
+        session.note([some.intent("open", "dir-9")])
+    theirs = replace(some.lock(), lineage="theirs")
+    store.path.write_text(write_lock(theirs), encoding="utf-8")
+    before = _contents(folder)
+    for use in (store.read, store.hold(0).__enter__):
+        with pytest.raises(
+            StateError, match=r"^reconciler\.lock: .* not the one .*with 1 of its creates not"
+        ):
+            use()
+    assert _journal(store).read_bytes() == before["reconciler.lock.journal"][0]
+    assert store.path.read_bytes() == before["reconciler.lock"][0]
+    _journal(store).unlink()
+    assert store.read()[0].lineage == "theirs"  # the way out
+
+
+def test_a_lockfile_that_was_lost_comes_back_with_its_lineage(store: FileStore, some: Some) -> None:
+    with store.hold(0) as session:
+        lineage = session.commit(some.lock()).lineage
+        session.close()
+    older = store.path.read_bytes()
+    store.path.unlink()
+    with store.hold(0) as session:
+        assert session.commit(some.lock(some.entry("dir-2"))).lineage == lineage
+        session.close()
+    store.path.write_bytes(older)  # as git brings it back
+    assert store.read()[0].entries == some.lock().entries
+
+
+def test_a_lockfile_of_another_project_is_refused_and_one_of_none_is_taken_over(
+    store: FileStore, some: Some
+) -> None:
+    with store.hold(0) as session:
+        assert session.commit(some.lock()).project == ""
+    ours, theirs = replace(store, project="ours"), replace(store, project="theirs")
+    with ours.hold(0) as session:
+        assert session.commit(session.lock).project == "ours"
+    for use in (theirs.read, theirs.hold(0).__enter__):
+        with pytest.raises(StateError, match=r"it says project 'ours', and .* is that of 'theirs'"):
+            use()
+    assert ours.read()[0].project == "ours"
+
+
+@pytest.mark.parametrize("target", ["elsewhere.lock", "nowhere.lock"])
+def test_a_lockfile_that_is_a_link_is_refused(store: FileStore, some: Some, target: str) -> None:
+    (store.path.parent / "elsewhere.lock").write_text(write_lock(some.lock()))
+    store.path.symlink_to(target)
+    for use in (store.read, store.hold(0).__enter__):
+        with pytest.raises(StateError, match=r"^reconciler\.lock: the lockfile is a symbolic link"):
+            use()
+    assert store.path.is_symlink()
 
 
 # Disks --------------------------------------------------------------------------------------------
@@ -439,8 +520,8 @@ def test_a_commit_leaves_no_file_beside_the_two(folder: Path, store: FileStore, 
 def test_where_nothing_can_be_written_is_an_error_that_says_so(folder: Path, where: str) -> None:
     (folder / "a-file").write_text("in the way")
     store = FileStore(folder / where, "state/reconciler.lock", "ada", NOON)
-    with pytest.raises(StateError, match=r"^state/reconciler\.lock: cannot write the state: "), store.hold(0):
-        pass  # pragma: no cover - not reached
+    with pytest.raises(StateError, match=r"^state/reconciler\.lock\.journal: cannot write the state: "):
+        store.hold(0).__enter__()
 
 
 def test_a_folder_in_the_lockfiles_place_is_an_error(store: FileStore, some: Some) -> None:
@@ -484,8 +565,21 @@ def test_a_note_that_found_no_room_spoils_none_that_follows(store: FileStore) ->
     done = subprocess.run(
         [sys.executable, "-c", _FULL, str(store.path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "reconciler.lock: cannot write the state: file too large\n"
+    assert done.stdout == (
+        "reconciler.lock.journal: cannot write the state: file too large."
+        " Raise the limit of file sizes (ulimit -f) and run it again\n"
+    )
     assert read_journal(_journal(store).read_bytes(), "j").holder == "bob since later"
+
+
+def test_a_session_that_came_to_nothing_leaves_the_journal_as_it_was(filled: FileStore, some: Some) -> None:
+    before = _journal(filled).read_bytes()
+    with filled.hold(0) as session:
+        assert session.journal.open
+    assert _journal(filled).read_bytes() == before
+    with pytest.raises(ZeroDivisionError), filled.hold(0):
+        raise ZeroDivisionError
+    assert _journal(filled).read_bytes() == before
 
 
 # Locks --------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from reconciler.adapters.stores.journal import Closed, Committed, Opened, read_journal, write_note
+from reconciler.adapters.stores.journal import Belongs, Closed, Committed, Opened, read_journal, write_note
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
 from reconciler.model.batch import Address, JobType, Key, Status
 from reconciler.model.errors import StateError
@@ -75,6 +75,7 @@ entries = _entries()
 locks = st.builds(
     Lock,
     lineage=words,
+    project=words,
     serial=st.integers(min_value=0),
     projects=st.dictionaries(words, words, max_size=2),
     sets=st.dictionaries(words, words, max_size=2),
@@ -99,6 +100,7 @@ notes = st.one_of(
     st.builds(Opened, words, words, words),
     st.builds(Closed, words),
     st.builds(Committed, words),
+    st.builds(Belongs, words),
 )
 
 
@@ -119,6 +121,7 @@ def test_every_lockfile_satisfies_its_schema(lock: Lock) -> None:
 def test_a_lock_has_one_text_whatever_order_it_was_made_in(lock: Lock) -> None:
     mirrored = Lock(
         lineage=lock.lineage,
+        project=lock.project,
         serial=lock.serial,
         projects=dict(reversed(list(lock.projects.items()))),
         sets=dict(reversed(list(lock.sets.items()))),

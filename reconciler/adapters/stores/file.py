@@ -3,12 +3,14 @@
 The lock is an flock on the journal, so it dies with its holder, whatever kills that. It excludes the
 processes of one machine, and of machines that share a file system with working locks; nothing else.
 The journal is never replaced nor removed, only emptied, since its inode is what the lock is on.
+
+State that cannot be used, or that was brought here from elsewhere, is refused here, before anything is
+sent and without a change to any file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -19,7 +21,9 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconciler.adapters.stores.disk import append, explained, read_all, replace_file, sync_folder
 from reconciler.adapters.stores.journal import (
+    Belongs,
     Closed,
     Committed,
     Journal,
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from reconciler.model.intent import Intent, Settled
 
 _POLL = 0.1  # seconds between two tries at a lock that is held
+_TO_SIGN = 2.0  # seconds that a holder has to sign before it is called "another process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,14 @@ class FileStore:
         shown: the lockfile's name as messages give it.
         holder: who this process is, for those who find the lock held.
         now: the time, for the same purpose.
+        project: the project's own name; a lockfile that bears another is not its own. "" asks nothing.
     """
 
     path: Path
     shown: str
     holder: str
     now: datetime
+    project: str = ""
 
     def read(self) -> tuple[Lock, JournalState]:
         """What stands now, without the lock: nothing is written, not even an empty file.
@@ -68,12 +75,10 @@ class FileStore:
         """
         # The journal first: what a run that ends meanwhile takes out of it is in the lockfile by then.
         content = b""
-        with self._explained("read"), contextlib.suppress(FileNotFoundError):
+        with explained("read", self._journal_shown), contextlib.suppress(FileNotFoundError):
             content = self._journal.read_bytes()
         text = self._read_lockfile()
-        journal = read_journal(content, self._journal_shown)
-        lock = read_lock(text.decode(), self.shown) if text else Lock()
-        return _recovered(lock, journal), _state(journal, text)
+        return self._together(read_journal(content, self._journal_shown), text)
 
     @contextlib.contextmanager
     def hold(self, timeout: float) -> Iterator[FileSession]:
@@ -83,33 +88,36 @@ class FileStore:
             LockHeldError: another process held it for ``timeout`` seconds.
             StateError: the files cannot be used.
         """
-        with self._explained("write"):
+        with explained("write", self._journal_shown):
             self._journal.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        session: FileSession | None = None
         try:
             self._acquire(descriptor, timeout)
-            text = self._read_lockfile()
-            content = _read_all(descriptor)
+            content = read_all(descriptor)
             journal = read_journal(content, self._journal_shown)
-            lock = read_lock(text.decode(), self.shown) if text else Lock()
-            with self._explained("write"):
-                if journal.size != len(content):
-                    os.ftruncate(descriptor, journal.size)
-                session = FileSession(
-                    self, descriptor, lock=_recovered(lock, journal), journal=_state(journal, text), text=text
-                )
-                session.append([Opened(secrets.token_hex(4), self.holder, stamp(self.now))])
-                if not content:
-                    _sync_folder(self._journal.parent)  # a new file's name is to last as long as its lines
-            yield session
-        finally:
+            opened = Opened(secrets.token_hex(4), self.holder, stamp(self.now))
+            session: FileSession | None = None
             try:
-                if session is not None:
-                    with contextlib.suppress(StateError):  # the next run is then merely cold
-                        session.leave()
+                with explained("write", self._journal_shown):
+                    if journal.size != len(content):
+                        os.ftruncate(descriptor, journal.size)
+                    # Before all else: others may be asking already who holds the lock.
+                    append(descriptor, write_note(opened))
+                    if not content:  # a new file's name is to last as long as its lines
+                        sync_folder(self._journal.parent)
+                text = self._read_lockfile()
+                lock, state = self._together(journal, text)
+                session = FileSession(
+                    self, descriptor, lock=lock, journal=state, text=text, of=journal.lineage
+                )
+                yield session
             finally:
-                os.close(descriptor)
+                if session is None or session.idle:
+                    # A session that came to nothing leaves the journal byte for byte as it was (C2).
+                    with contextlib.suppress(OSError):  # the next run is then merely cold
+                        os.ftruncate(descriptor, journal.size)
+        finally:
+            os.close(descriptor)
 
     @property
     def _journal(self) -> Path:
@@ -125,8 +133,9 @@ class FileStore:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise self._held() from None
+                over = time.monotonic() - deadline
+                if over >= 0 and ((holder := self._holder()) or over >= _TO_SIGN):
+                    raise self._held(holder) from None
                 time.sleep(_POLL)
             except OSError as error:
                 raise StateError(
@@ -135,18 +144,57 @@ class FileStore:
             else:
                 return
 
-    def _held(self) -> LockHeldError:
-        holder = ""
-        with contextlib.suppress(OSError, StateError):
-            holder = read_journal(self._journal.read_bytes(), self._journal_shown).holder
+    def _holder(self) -> str:
+        """Who signed for the lock, or "": one that has just taken it has not signed yet."""
+        try:
+            return read_journal(self._journal.read_bytes(), self._journal_shown).holder
+        except (OSError, StateError):
+            return ""
+
+    def _held(self, holder: str) -> LockHeldError:
         return LockHeldError(
             f"the lock is held by {holder or 'another process'}",
             where=self._journal_shown,
             next="Wait with --lock-timeout 10m; a lock never outlives the process that holds it",
         )
 
+    def _together(self, journal: Journal, text: bytes) -> tuple[Lock, JournalState]:
+        """Both files as one state, if they belong to each other and to this project.
+
+        A lockfile from elsewhere would have its batches forgotten or cancelled (R10), its projects believed,
+        and what this journal has open recorded where nobody looks for it.
+        """
+        lock = read_lock(text.decode(), self.shown) if text else Lock()
+        if self.project and lock.project and lock.project != self.project:
+            raise StateError(
+                "the lockfile belongs to another project",
+                where=self.shown,
+                why=f"it says project {lock.project!r}, and reconciler.yaml is that of {self.project!r}",
+                next="Put this project's own lockfile there, or none: the next plan then adopts the batches"
+                f" that exist. If the project was renamed, write its new name into {self.shown}",
+            )
+        if lock.lineage and journal.lineage and lock.lineage != journal.lineage:
+            left = len(journal.open) + len(journal.recovered)
+            raise StateError(
+                "the lockfile is not the one that the journal beside it belongs to",
+                where=self.shown,
+                why=f"it is of lineage {lock.lineage}, and {self._journal_shown} of {journal.lineage}"
+                + (f", with {left} of its creates not in any lockfile yet" if left else ""),
+                next="Put the journal's own lockfile back (git log has it). Only if this one is right, remove"
+                f" {self._journal_shown}: the next apply is cold, and looks twice before it creates anything",
+            )
+        state = JournalState(journal.open, journal.recovered, warm=journal.closed == _digest(text))
+        return _recovered(lock, journal), state
+
     def _read_lockfile(self) -> bytes:
-        with self._explained("read"):
+        with explained("read", self.shown):
+            if self.path.is_symlink():
+                raise StateError(
+                    "the lockfile is a symbolic link",
+                    where=self.shown,
+                    why="it is replaced by renaming, and its lock is beside it: neither follows a link",
+                    next="Name the file itself as state.path in reconciler.yaml",
+                )
             try:
                 content = self.path.read_bytes()
             except FileNotFoundError:
@@ -166,32 +214,19 @@ class FileStore:
             )
         return content
 
-    @contextlib.contextmanager
-    def _explained(self, verb: str) -> Iterator[None]:
-        """Map what the operating system says; nothing was sent when it says it."""
-        try:
-            yield
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise StateError(
-                f"cannot {verb} the state",
-                where=self.shown,
-                why=(error.strerror or str(error)).lower(),
-                next="Free some space and run it again" if full else "",
-            ) from error
-
 
 class FileSession:
     """The state while its lock is held."""
 
     def __init__(
-        self, store: FileStore, descriptor: int, *, lock: Lock, journal: JournalState, text: bytes
+        self, store: FileStore, descriptor: int, *, lock: Lock, journal: JournalState, text: bytes, of: str
     ) -> None:
         self._store = store
         self._descriptor = descriptor
         self._text = text
+        self._of = of  # the lineage that the journal says it belongs to
         self._open = {intent.id for intent in journal.open}
-        self._idle = True
+        self.idle = True
         self._uncommitted = bool(journal.recovered)
         self._writing = threading.RLock()
         self.lock = lock
@@ -224,7 +259,6 @@ class FileSession:
         """
         from reconciler.model.intent import Intent
 
-        self._idle = False
         self.append(notes)
         for note in notes:
             if isinstance(note, Intent):
@@ -234,17 +268,17 @@ class FileSession:
                 self._uncommitted |= note.entry is not None
 
     def append(self, notes: Sequence[Note]) -> None:
-        """Write lines at the end and make them durable, or leave none of them."""
-        content = b"".join(write_note(note) for note in notes)
-        with self._writing, self._store._explained("write"):  # noqa: SLF001 - as above
-            size = os.fstat(self._descriptor).st_size
-            try:
-                _write_all(self._descriptor, content)
-                os.fsync(self._descriptor)
-            except OSError:
-                # Half a line, as a full disk leaves it, would spoil the next note that does get through.
-                os.ftruncate(self._descriptor, size)
-                raise
+        """Write lines at the end and make them durable, or leave none of them.
+
+        The first that are written beside a lockfile say whose they are.
+        """
+        of = self.lock.lineage or self._of
+        if of != self._of:
+            notes = [Belongs(of), *notes]
+        with self._writing, explained("write", self._store._journal_shown):  # noqa: SLF001 - as above
+            append(self._descriptor, b"".join(write_note(note) for note in notes))
+        self._of = of
+        self.idle = False
 
     def commit(self, lock: Lock) -> Lock:
         """Replace the lockfile, if it says anything new, and give it back as it stands.
@@ -259,13 +293,15 @@ class FileSession:
         if lock == Lock() and not self._text:
             return lock
         before = read_lock(self._text.decode(), self._store.shown) if self._text else Lock()
-        lineage = before.lineage or lock.lineage or str(uuid.uuid4())
-        lock = replace(lock, lineage=lineage, serial=before.serial)
+        # A lockfile that was lost comes back with its lineage, so that an older one of it fits still (R9).
+        lineage = before.lineage or lock.lineage or self._of or str(uuid.uuid4())
+        project = self._store.project or before.project
+        lock = replace(lock, lineage=lineage, project=project, serial=before.serial)
         if _substance(lock) != _substance(before):
             lock = replace(lock, serial=before.serial + 1)
         text = as_bytes(write_lock(lock))
         if text != self._text:
-            self._idle = False
+            self.idle = False
             self.confirm()
             if self._store._read_lockfile() != self._text:  # noqa: SLF001 - as above
                 raise StateError(
@@ -274,34 +310,27 @@ class FileSession:
                     why="by git or by hand; what this run did is in the journal",
                     next="Run apply again: it brings both together",
                 )
-            with self._store._explained("write"):  # noqa: SLF001 - as above
-                _replace(self._store.path, text)
+            with explained("write", self._store.shown):
+                replace_file(self._store.path, text)
                 self._text = text  # also when the next line fails: it is there
-                _sync_folder(self._store.path.parent)
+                sync_folder(self._store.path.parent)
         self.lock = lock
         if self._uncommitted:
             self.append([Committed(_digest(text))])
             self._uncommitted = False
         return lock
 
-    def leave(self) -> None:
-        """What ends a session that came to nothing: the journal is as closed as it was (C2)."""
-        if self._idle and self.journal.warm:
-            self.close()
-
     def close(self) -> None:
         """Empty the journal but for its closing line, unless an intent is open."""
         with self._writing:
             if self._open:
                 return
-            with self._store._explained("write"):  # noqa: SLF001 - as above
+            self.idle = False
+            with explained("write", self._store._journal_shown):  # noqa: SLF001 - as above
                 # Cut first, then write: a crash in between leaves an empty journal, which is merely cold.
                 os.ftruncate(self._descriptor, 0)
+            self._of = ""
             self.append([Closed(_digest(self._text))])
-
-
-def _state(journal: Journal, text: bytes) -> JournalState:
-    return JournalState(journal.open, journal.recovered, warm=journal.closed == _digest(text))
 
 
 def _recovered(lock: Lock, journal: Journal) -> Lock:
@@ -329,46 +358,8 @@ def _substance(lock: Lock) -> object:
         )
         for key, entry in lock.entries.items()
     }
-    return lock.lineage, dict(lock.projects), dict(lock.sets), entries
+    return lock.lineage, lock.project, dict(lock.projects), dict(lock.sets), entries
 
 
 def _digest(text: bytes) -> str:
     return "sha256:" + hashlib.sha256(text).hexdigest()
-
-
-def _read_all(descriptor: int) -> bytes:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    parts = []
-    while part := os.read(descriptor, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside it, sync, rename over it: a crash leaves the old or the new one whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            _write_all(descriptor, content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -54,7 +54,14 @@ class Committed:
     lockfile: str
 
 
-Note = Opened | Closed | Committed | Intent | Settled
+@dataclass(frozen=True, slots=True)
+class Belongs:
+    """Whose journal this is: the lockfile's lineage. Beside a lockfile of another, it says nothing."""
+
+    lineage: str
+
+
+Note = Opened | Closed | Committed | Belongs | Intent | Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class Journal:
         recovered: entries that were recorded since the lockfile was last written, oldest first.
         closed: the digest in the closing line, if that is the last line.
         holder: who opened it last, or "".
+        lineage: of the lockfile that it belongs to, or "" when it does not say.
         size: how many bytes of it are whole lines.
     """
 
@@ -73,6 +81,7 @@ class Journal:
     recovered: tuple[Entry, ...] = ()
     closed: str | None = None
     holder: str = ""
+    lineage: str = ""
     size: int = 0
 
 
@@ -85,6 +94,8 @@ def write_note(note: Note) -> bytes:
             fields = {"note": "closed", "lockfile": lockfile}
         case Committed(lockfile):
             fields = {"note": "committed", "lockfile": lockfile}
+        case Belongs(lineage):
+            fields = {"note": "belongs", "lineage": lineage}
         case Intent():
             fields = intent_to_json(note)
         case Settled():
@@ -101,14 +112,11 @@ def read_journal(content: bytes, file: str) -> Journal:
     """
     open_intents: dict[str, Intent] = {}
     recovered: list[Entry] = []
-    closed, holder, size = None, "", 0
+    closed, holder, lineage, size = None, "", "", 0
     lines = content.split(b"\n")
     # What follows the last line break is empty, or torn: the sync that it waited for never came back.
     for number, line in enumerate(lines[:-1], 1):
-        try:
-            note = _read_note(line)
-        except (ValueError, RecursionError) as error:
-            raise _damaged(str(error), file, number) from error
+        note = _read_note(line, f"{file}:{number}")
         size += len(line) + 1
         closed = None
         match note:
@@ -118,6 +126,8 @@ def read_journal(content: bytes, file: str) -> Journal:
                 closed, open_intents, recovered = note.lockfile, {}, []
             case Committed():
                 recovered = []
+            case Belongs():
+                lineage = note.lineage
             case Intent():
                 open_intents[note.id] = note
             case Settled():
@@ -125,12 +135,12 @@ def read_journal(content: bytes, file: str) -> Journal:
                 if note.entry is not None:
                     recovered.append(note.entry)
     if _is_note(lines[-1][:-1]):  # a torn line is shorter, so this one was whole and may have been acted on
-        raise _damaged("something else stands for the line break", file, len(lines))
-    return Journal(tuple(open_intents.values()), tuple(recovered), closed, holder, size)
+        raise _damaged("something else stands for the line break", f"{file}:{len(lines)}")
+    return Journal(tuple(open_intents.values()), tuple(recovered), closed, holder, lineage, size)
 
 
-def _damaged(what: str, file: str, number: int) -> StateError:
-    return StateError(f"the journal is damaged: {what}", where=f"{file}:{number}", next=_DAMAGED)
+def _damaged(what: str, where: str) -> StateError:
+    return StateError(f"the journal is damaged: {what}", where=where, next=_DAMAGED)
 
 
 _DAMAGED = (
@@ -139,12 +149,30 @@ _DAMAGED = (
 )
 
 
+class _Unheard(Malformed):
+    """A sound note of a kind that this version does not know."""
+
+
 def _is_note(line: bytes) -> bool:
     checksum, _, text = line.partition(b" ")
     return checksum == b"%08x" % zlib.crc32(text)
 
 
-def _read_note(line: bytes) -> Note:
+def _read_note(line: bytes, where: str) -> Note:
+    try:
+        return _parse_note(line)
+    except _Unheard as error:
+        raise StateError(
+            f"{error} is not known",
+            where=where,
+            why="its checksum fits, so a newer version of reconciler wrote it",
+            next="Upgrade: pip install --upgrade batch-reconciler",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(str(error), where) from error
+
+
+def _parse_note(line: bytes) -> Note:
     text = line.partition(b" ")[2]
     if not _is_note(line):
         raise Malformed("the checksum does not fit the line")
@@ -158,12 +186,16 @@ def _read_note(line: bytes) -> Note:
             return Closed(**_texts(fields, {"lockfile"}))
         case "committed":
             return Committed(**_texts(fields, {"lockfile"}))
+        case "belongs":
+            return Belongs(**_texts(fields, {"lineage"}))
         case "intent":
             return intent_from_json(fields)
         case "settled":
             return settled_from_json(fields)
+        case str(other):
+            raise _Unheard(f"a note of the kind {other!r}")
         case other:
-            raise Malformed(f"note {other!r} is not known")
+            raise Malformed(f"note {other!r} is no kind of note")
 
 
 def _texts(fields: dict[str, Any], names: set[str]) -> dict[str, str]:

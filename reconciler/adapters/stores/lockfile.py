@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: The format that this version writes, and the only one that it reads.
 LOCK_VERSION = 1
 
-_FIELDS = {"lockVersion", "lineage", "serial", "projects", "sets", "heads", "entries"}
+_FIELDS = {"lockVersion", "lineage", "project", "serial", "projects", "sets", "heads", "entries"}
 _MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 
 
@@ -29,6 +29,7 @@ def write_lock(lock: Lock) -> str:
         "{",
         f'"lockVersion": {LOCK_VERSION},',
         f'"lineage": {_json(lock.lineage)},',
+        *([f'"project": {_json(lock.project)},'] if lock.project else []),
         f'"serial": {lock.serial},',
         f'"heads": {_json(sorted(lock.heads))},',
         '"projects": {',
@@ -61,6 +62,9 @@ def read_lock(text: str, file: str) -> Lock:
             why=f"this version of reconciler reads lockVersion {LOCK_VERSION}",
             next="Upgrade: pip install --upgrade batch-reconciler" if newer else _RESTORE,
         )
+    if unknown := sorted(document.keys() - _FIELDS):
+        where = _line_of(text, unknown[0], file)
+        raise StateError(f"not a lockfile: unknown field {unknown[0]!r}", where=where, next=_RESTORE)
     entries: dict[Key, Entry] = {}
     for name, written in _object(document, "entries", file).items():
         try:
@@ -71,16 +75,21 @@ def read_lock(text: str, file: str) -> Lock:
                 f"entry {name}: {error}", where=_line_of(text, name, file), next=_RESTORE
             ) from error
     serial, lineage, heads = document.get("serial"), document.get("lineage"), document.get("heads")
+    project = document.get("project", "")
     if not (
         type(serial) is int
         and serial >= 0
         and isinstance(lineage, str)
+        and isinstance(project, str)
         and isinstance(heads, list)
         and all(isinstance(head, str) for head in heads)
     ):
-        raise StateError("serial, lineage or heads is missing or of another type", where=file, next=_RESTORE)
+        raise StateError(
+            "serial, lineage, project or heads is missing or of another type", where=file, next=_RESTORE
+        )
     return Lock(
         lineage=lineage,
+        project=project,
         serial=serial,
         heads=tuple(heads),
         projects=_texts(document, "projects", file),
@@ -96,6 +105,13 @@ _RESTORE = (
 
 
 def _document(text: str, file: str) -> dict[str, Any]:
+    if text.startswith("\ufeff"):
+        raise StateError(
+            "it begins with a byte order mark",
+            where=f"{file}:1:1",
+            why="an editor put it there; this tool writes none",
+            next="Save it as UTF-8 without one, or restore it from git",
+        )
     # Not splitlines(): JSON lets U+2028 and its like stand in a name, and they break no line here.
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith(_MARKS):
@@ -115,9 +131,6 @@ def _document(text: str, file: str) -> dict[str, Any]:
         raise StateError(f"not a lockfile: {error}", where=file, next=_RESTORE) from error
     if not isinstance(document, dict):
         raise StateError("not a lockfile: it is not a JSON object", where=file, next=_RESTORE)
-    if unknown := sorted(document.keys() - _FIELDS):
-        where = _line_of(text, unknown[0], file)
-        raise StateError(f"not a lockfile: unknown field {unknown[0]!r}", where=where, next=_RESTORE)
     return document
 
 

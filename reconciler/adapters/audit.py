@@ -360,7 +360,8 @@ def _try_out(folder: Path) -> None:
     """
     import tempfile
 
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    # A link to nowhere is there as well: no folder can be made in its place.
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     with tempfile.TemporaryFile(dir=there) as file:
         file.write(b"\0" * _BLOCK)
 

@@ -1,4 +1,4 @@
-"""Signals and other processes: C1's lock and C8's first signal, as a terminal sees them."""
+"""Signals and what a run leaves behind, as a terminal sees them (C8). Several runs at once: tests/neighbours."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from session import Session, copy_example
-
-from reconciler.adapters.stores.file import FileStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,25 +80,6 @@ def test_a_killed_apply_leaves_no_lock_and_the_next_one_completes_it(tmp_path: P
     with sqlite3.connect(folder / ".reconciler" / "local.db") as database:
         assert database.execute("SELECT count(*) FROM batches").fetchall() == [(1,)]
     database.close()
-
-
-def test_a_held_lock_names_its_holder_and_plan_needs_none(tmp_path: Path) -> None:
-    folder = tmp_path / "project"
-    copy_example("quickstart", folder)
-    now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-    store = FileStore(folder / "reconciler.lock", "reconciler.lock", "ann@desk, process 7,", now)
-    session = Session(folder)
-    with store.hold(0):
-        for option in ("", "--lock-timeout 1s"):
-            assert session.run(f"reconciler apply --auto-approve {option}") == [
-                "Error: reconciler.lock.journal: the lock is held by ann@desk, process 7, since <time-1>",
-                "  next: Wait with --lock-timeout 10m; a lock never outlives the process that holds it",
-                "[exit 3]",
-            ]
-        assert session.run("reconciler plan")[-1] == "Plan: 3 to create."
-    assert session.run("reconciler apply --auto-approve")[-1] == (
-        "Apply: 3 created. Batches: 3 COMPLETED. 1 file failed."
-    )
 
 
 def test_in_ci_apply_says_what_the_lock_of_a_file_excludes(tmp_path: Path) -> None:

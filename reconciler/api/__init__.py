@@ -326,6 +326,7 @@ class _House:
         who = environment(self.environ, folder)
         # Before any request, since it has to be known by then that it can be written.
         audit = AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock)
+        services.try_out()
         async with services.connected(session.lock, session.journal.open) as there:
             yield Run(
                 id=run_id,

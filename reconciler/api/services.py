@@ -112,6 +112,16 @@ class Services:
                 providers.setdefault(home, speaker(project))
             yield Connections(Eyes(providers, self.clock, self.listen, self.at_once), homes, pins)
 
+    def try_out(self) -> None:
+        """Find out whether the embedded service, if one is used, can keep what it will be given.
+
+        Raises:
+            SettingsError: it cannot; better known now than as the failure of each create.
+        """
+        used = {self.project.file.providers[batch_set.provider] for batch_set in self.project.sets}
+        if any(isinstance(spec, LocalProvider) for spec in used):
+            _try_out(Path(self.project.folder) / DATABASE)
+
     def webhooks(self) -> dict[str, tuple[object, ...]]:
         """Per set, what its creates send along: saved ids, and inline ones with their secrets."""
         return {item.name: tuple(self._webhook(hook) for hook in item.webhooks) for item in self.project.sets}
@@ -293,6 +303,27 @@ class Services:
 
 def _pin(block: str, endpoint: str) -> str:
     return f"{block} {endpoint}"
+
+
+def _try_out(database: Path) -> None:
+    import errno
+    import os
+    import tempfile
+
+    try:
+        database.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=database.parent):
+            pass
+        # Not opened to find out: closing it would take SQLite's locks away from the whole process.
+        if database.exists() and not os.access(database, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise SettingsError(
+            "the embedded service cannot write to its database",
+            where=str(DATABASE),
+            why=(error.strerror or str(error)).lower(),
+            next="Free some space, or give this user access to the folder and all that is in it",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Signals and what a run leaves behind, as a terminal sees them (C8). Several runs at once: tests/neighbours."""
+"""Signals and what a run leaves behind, as a terminal sees them (C8). Several runs: tests/neighbours."""
 
 from __future__ import annotations
 

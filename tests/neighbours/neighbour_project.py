@@ -46,13 +46,14 @@ class Project:
 
     Attributes:
         folder: as this process reaches it.
+        service: None for a project that embeds its own.
         sets: per set, the names of its directories; their ids have ``dir-`` before them.
         inner: as the commands know the folder, where that is another path.
         wrap: what stands before each command, such as what enters a namespace.
     """
 
     folder: Path
-    service: Emulator
+    service: Emulator | None
     sets: dict[str, tuple[str, ...]]
     settle: str = "1s"
     inner: Path | None = None
@@ -82,11 +83,10 @@ class Project:
     def environment(self) -> dict[str, str]:
         """Nothing of the caller's that a command would heed, and where the service is."""
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TMPDIR") if name in os.environ}
-        return kept | {
-            "PYTHONWARNINGS": "error",
-            "LLAMA_CLOUD_BASE_URL": self.service.url,
-            "LLAMA_CLOUD_API_KEY": KEY,
-        }
+        kept["PYTHONWARNINGS"] = "error"
+        if self.service is not None:
+            kept |= {"LLAMA_CLOUD_BASE_URL": self.service.url, "LLAMA_CLOUD_API_KEY": KEY}
+        return kept
 
     def start(self, *options: str, wrap: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start a command."""
@@ -111,6 +111,7 @@ class Project:
     def live(self) -> dict[str, list[str]]:
         """The ids of the batches over each of the project's directories."""
         found: dict[str, list[str]] = {directory: [] for directory in self.directories}
+        assert self.service is not None
         for batch in self.service.batches():
             if batch["source_directory_id"] in found:
                 found[batch["source_directory_id"]].append(batch["id"])

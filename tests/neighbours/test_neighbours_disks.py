@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import neighbour_town
+import pytest
 from neighbour_disks import READ_ONLY, fill, room, tmpfs
 from neighbour_project import APPLY, Ended, forget_requests, requests
 
@@ -45,24 +46,34 @@ def test_on_a_read_only_file_system_plan_works_and_apply_says_why_it_does_not(
         assert project.bytes() == before
 
 
+_NO_ROOM_FOR = {
+    0: [
+        "Error: reconciler.lock.journal: cannot write the state",
+        "  why: no space left on device",
+        "  next: Free some space and run it again",
+    ],
+    1: [  # the journal takes this page
+        "Error: FOLDER/audit: the audit log cannot be written",
+        "  why: No space left on device",
+        "  next: Free space or give access to the folder, then run the command again",
+    ],
+}
+
+
+@pytest.mark.parametrize("left", _NO_ROOM_FOR)
 def test_a_disk_that_is_full_before_apply_is_found_out_before_any_request(
-    new_project: Callable[..., Project], service: Emulator, tmp_path: Path
+    new_project: Callable[..., Project], service: Emulator, tmp_path: Path, left: int
 ) -> None:
     folder = tmp_path / "project"
     folder.mkdir()
     with room(tmpfs(64), folder) as there:
         project = new_project(there.inside(folder), settle="0s")
         project.inner, project.wrap = folder, there.enter
-        fill(project.folder, 0)
+        fill(project.folder, left)
         before = project.bytes()
         forget_requests(service)
         assert project.run(*APPLY) == Ended(
-            1,
-            [
-                "Error: reconciler.lock.journal: cannot write the state",
-                "  why: no space left on device",
-                "  next: Free some space and run it again",
-            ],
+            1, [line.replace("FOLDER", str(folder)) for line in _NO_ROOM_FOR[left]]
         )
         assert requests(service) == []
         # An empty file, as the lock needs one: a journal is never removed.

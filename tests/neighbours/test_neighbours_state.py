@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import neighbour_town
 import pytest
 from neighbour_disks import READ_ONLY, room, without_rights
-from neighbour_project import APPLY, Ended, forget_requests, requests
+from neighbour_project import APPLY, Ended, Project, forget_requests, requests
+from session import copy_example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from emulator_process import Emulator
-    from neighbour_project import Project
 
 town = neighbour_town.town
 new_project = neighbour_town.new_project
@@ -58,7 +58,7 @@ _OURS, _THEIRS = "OURS", "00000000-0000-4000-8000-000000000000"
 class Case(NamedTuple):
     """What is done to the files, and what is said of it. ``OURS`` stands for the journal's lineage."""
 
-    hurt: Callable[[Path], None]
+    hurt: Callable[[Path], object]
     said: Sequence[str]
     without_rights: bool = False
 
@@ -263,6 +263,41 @@ def test_an_audit_log_on_a_read_only_file_system_is_found_out_before_any_request
         assert project.run(*APPLY) == Ended(1, [said, "  why: Read-only file system", _AUDIT])
         assert requests(service) == []
     assert project.bytes() == before
+
+
+_EMBEDDED: dict[str, Case] = {
+    "folder that may not be written": Case(
+        lambda folder: (folder / ".reconciler").mkdir(mode=0o555),
+        ["permission denied"],
+        without_rights=True,
+    ),
+    "file in the folder's place": Case(
+        lambda folder: (folder / ".reconciler").write_text("a note to self\n"), ["file exists"]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _EMBEDDED)
+def test_an_embedded_service_that_can_keep_nothing_is_one_error_and_plan_works(
+    tmp_path: Path, name: str
+) -> None:
+    case = _EMBEDDED[name]
+    copy_example("quickstart", tmp_path / "project")
+    case.hurt(tmp_path / "project")
+    project = Project(tmp_path / "project", None, {})
+    wrap = without_rights() if case.without_rights else ()
+    before = project.bytes()
+    assert project.run("plan", wrap=wrap).lines[-1] == "Plan: 3 to create."
+    assert project.run(*APPLY, wrap=wrap) == Ended(
+        1,
+        [
+            "Error: .reconciler/local.db: the embedded service cannot write to its database",
+            f"  why: {case.said[0]}",
+            "  next: Free some space, or give this user access to the folder and all that is in it",
+        ],
+    )
+    # An empty file, as the lock needs one: a journal is never removed.
+    assert project.bytes() == before | {"reconciler.lock.journal": b""}
 
 
 def test_a_lockfile_with_the_line_ends_of_another_system_is_read_and_written_with_ours(

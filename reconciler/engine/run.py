@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.core.plan import aliases_in
@@ -89,6 +90,7 @@ class Run:
     _turns: defaultdict[tuple[str, ...], asyncio.Lock] = field(init=False)
     _fresh: set[str] = field(init=False)
     _unaudited: bool = False
+    _dropped_young: bool = False
 
     def __post_init__(self) -> None:
         self.notes = Notes(self.session)
@@ -149,8 +151,15 @@ class Run:
         self._index(entry)
 
     def drop(self, key: Key) -> None:
-        """Have an entry in the lockfile no more (R10)."""
-        del self._entries[key]
+        """Have an entry in the lockfile no more (R10).
+
+        A batch that was recorded less than a settle time ago need not be listed yet, and after this nothing
+        knows of it: should it be desired again, the next run has to be cold to see it (C2).
+        """
+        entry = self._entries.pop(key)
+        young = timedelta(seconds=self.provider(key).settle if key.home in self.eyes.providers else 0.0)
+        now = self.eyes.clock.now()
+        self._dropped_young |= any(now - item.recorded_at < young for item in entry.batches)
 
     def _index(self, entry: Entry) -> None:
         self._keys_over[entry.key[:3]].add(entry.key)
@@ -228,8 +237,9 @@ class Run:
 
         A cold run that did not stay for the settle time (it was declined, stopped, or had nothing to create)
         leaves the journal as it is: the next one knows no better, and has to be cold too (C2). So does one
-        that was stopped before its second looks (C10), and one whose audit log lacks a line: the next
-        run then finds what was recorded in the journal, and audits it.
+        that was stopped before its second looks (C10), one that forgot a batch that need not be listed yet,
+        and one whose audit log lacks a line: the next run then finds what was recorded in the journal, and
+        audits it.
         """
         head = self.audit.close()
         if self._unaudited:
@@ -238,7 +248,7 @@ class Run:
             self.lock = replace(self.lock, heads=(head,))
         self.commit()
         known = self.session.journal.warm or self.eyes.clock.monotonic() >= self.cold_until
-        if known and not self.second_looks:
+        if known and not self.second_looks and not self._dropped_young:
             self.session.close()
 
 

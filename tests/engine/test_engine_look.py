@@ -115,6 +115,31 @@ def test_c2_a_create_of_a_lost_run_that_is_listed_late_is_adopted_by_a_cold_run(
     assert world.service.count("create") == 0
 
 
+def test_c2_what_was_forgotten_before_it_had_to_be_listed_is_not_created_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.service.lag = SETTLE
+    world.apply()
+    names, world.names = world.names, []
+    assert [r.outcome for r in world.apply().results] == [Outcome.FORGOTTEN]
+    world.names = names
+
+    applied = world.apply()  # within the settle time of the create
+
+    assert [r.outcome for r in applied.results] == [Outcome.ADOPTED]
+    assert world.batches_per_directory() == {"dir-001": 1}
+
+
+def test_c2_what_was_listed_long_ago_is_forgotten_and_leaves_the_next_run_warm(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.apply()
+    world.time.seconds += SETTLE
+    world.names = []
+
+    world.apply()
+
+    assert world.journal.warm
+
+
 def decline(world: World) -> None:
     world.apply(approve=False)
 

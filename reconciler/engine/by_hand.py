@@ -83,12 +83,12 @@ async def resolve_absent(run: Run, address: Address) -> tuple[str, ...]:
     """
     done: list[str] = []
     for intent in run.session.journal.open:
-        if intent.address == address:
+        if _shown_at(run, intent.key, intent.address) == address:
             await run.settle(intent, Closing.ABSENT, "by hand")
             _audit(run, address, intent.key, action="resolve", batch="", outcome="absent")
             done.append(f"closed the create of {intent.at:%Y-%m-%d %H:%M:%S} UTC as absent")
     for key, entry in list(run.lock.entries.items()):
-        if entry.address != address or key.home not in run.eyes.providers:
+        if _shown_at(run, key, entry.address) != address or key.home not in run.eyes.providers:
             continue
         gone = [item.id for item in entry.batches if await _is_gone(run, key, item.id)]
         left = tuple(item for item in entry.batches if item.id not in gone)
@@ -157,6 +157,12 @@ def _recorded(run: Run, address: Address, name: str) -> Entry:
         why=f"there are {ids}",
         next=f"reconciler import {address} {name}",
     )
+
+
+def _shown_at(run: Run, key: Key, recorded: Address) -> Address:
+    """The address by which a plan speaks of a key: where it is desired now, else where it was (R8, R11)."""
+    want = run.wanted.get(key)
+    return want.address if want else recorded
 
 
 def _desired(run: Run, address: Address) -> DesiredBatch:

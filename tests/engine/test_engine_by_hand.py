@@ -1,0 +1,88 @@
+"""The ways out that a message names work under the address that it names (R8), also after edits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from engine_world import CONFIGURATION, Lost, World, wanted
+
+from reconciler.engine.by_hand import resolve_absent
+from reconciler.engine.run import Run
+from reconciler.engine.stop import Stop
+from reconciler.model.batch import Address
+from reconciler.model.errors import SettingsError
+from reconciler.model.manifest import Rerun
+from reconciler.model.plan import ActionKind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OTHER = "cfg-2"
+
+
+def absent(world: World, address: Address) -> tuple[str, ...]:
+    with world._store().hold(0) as session:
+        run = Run(
+            id="by-hand",
+            eyes=world._eyes(),
+            session=session,
+            desired=world.desired,
+            audit=world.ledger,
+            stop=Stop(),
+            random=lambda: 0.5,
+            lock=session.lock,
+        )
+        return world.time.run(resolve_absent(run, address))  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Two sets over one directory, each with a create that nobody can tell what became of."""
+    world = World(tmp_path)
+    world.names = []
+    world.also = [wanted("a", "dir-001", Rerun(), CONFIGURATION), wanted("b", "dir-001", Rerun(), OTHER)]
+    world.service.script.extend([Lost(None), Lost(None)])
+    strangers = iter(["cfg-8", "cfg-9"])
+
+    def on_request(what: str) -> None:
+        if what == "after create":
+            world.service.put("dir-001", next(strangers))
+
+    world.service.on_request = on_request
+    world.apply()
+    world.service.on_request = lambda _: None
+    assert [str(intent.address) for intent in world.journal.open] == ["a/dir-001", "b/dir-001"]
+    return world
+
+
+def test_r8_a_renamed_address_is_resolved_by_its_new_name(world: World) -> None:
+    world.also = [wanted("c", "dir-001", Rerun(), CONFIGURATION)]
+
+    (unresolved,) = [a for a in world.plan().actions if a.key.configuration == CONFIGURATION]
+    assert unresolved.kind is ActionKind.UNRESOLVED
+    assert f"reconciler lock resolve {unresolved.address} --absent" in unresolved.reason.text
+    assert unresolved.address == Address("c", "dir-001")
+
+    with pytest.raises(SettingsError, match="nothing is open or gone"):
+        absent(world, Address("a", "dir-001"))
+    assert len(absent(world, unresolved.address)) == 1
+    assert [intent.key.configuration for intent in world.journal.open] == [OTHER]
+
+
+def test_r8_after_a_swap_the_create_that_the_message_speaks_of_is_closed_and_not_the_other(
+    world: World,
+) -> None:
+    world.also = [wanted("a", "dir-001", Rerun(), OTHER), wanted("b", "dir-001", Rerun(), CONFIGURATION)]
+
+    absent(world, Address("a", "dir-001"))
+
+    assert [intent.key.configuration for intent in world.journal.open] == [CONFIGURATION]
+
+
+def test_r8_what_is_desired_no_more_is_resolved_by_the_address_that_it_had(world: World) -> None:
+    world.also = []
+
+    absent(world, Address("a", "dir-001"))
+
+    assert [intent.key.configuration for intent in world.journal.open] == [OTHER]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class Stop:
         """Ask to stop. May be called from a signal handler or another thread."""
         self.signal = signal
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._event.set)
+            # A signal can come after the loop has ended, while the state is being let go: nobody waits then.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._event.set)
 
     def _time_is_up(self) -> None:
         self.timed_out = True

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from reconciler.model.batch import Batch
     from reconciler.model.ports import Listing
 
 CREATE, ADOPT, KEEP, UNRESOLVED = (
@@ -192,8 +193,14 @@ def test_o5_an_id_twice_in_an_unsorted_pass_is_read_again_and_then_unknown(tmp_p
     assert verdicts[UNRESOLVED] > 0
 
 
-def test_o5_an_id_twice_in_a_sorted_pass_is_what_a_new_batch_does_to_it(tmp_path: Path) -> None:
-    world = warm(tmp_path, 1)
+@pytest.mark.parametrize(
+    ("directories", "pages"), [pytest.param(1, 6, id="look"), pytest.param(17, 3, id="scan")]
+)
+def test_o5_an_id_twice_in_a_sorted_listing_has_only_a_look_read_again(
+    tmp_path: Path, directories: int, pages: int
+) -> None:
+    """A new batch at its head shifts a listing: in a scan that happens all the time, and proves no absence."""
+    world = warm(tmp_path, directories)
     for _ in range(6):
         world.time.seconds += 1
         world.service.put("dir-001", "cfg-9")
@@ -207,10 +214,28 @@ def test_o5_an_id_twice_in_a_sorted_pass_is_what_a_new_batch_does_to_it(tmp_path
 
     world.service.on_list = meanwhile
 
-    (action,) = world.plan().actions
+    assert {action.kind for action in world.plan().actions} == {CREATE}
+    assert world.service.count("list") == pages
 
-    assert action.kind is CREATE
-    assert world.service.count("list") == 3  # and the batch that was listed twice had it read no second time
+
+def test_o5_a_shuffled_look_that_is_sorted_by_chance_is_not_believed(tmp_path: Path) -> None:
+    """Two batches, a page for each, and another order for each page: the same one comes twice."""
+    world = warm(tmp_path, 1)
+    failed = world.service.put("dir-001", status=Status.FAILED)
+    world.time.seconds += 1
+    world.service.put("dir-001")
+    world.service.page_size = 1
+
+    def order(batches: list[Batch]) -> list[Batch]:
+        first = world.service.count("list") % 2 == 1
+        return sorted(batches, key=lambda batch: (batch.id != failed) is first)
+
+    world.service.order = order
+
+    (result,) = world.apply().results
+
+    assert (result.action.kind, result.outcome) == (UNRESOLVED, Outcome.UNSEEN)
+    assert world.service.count("create") == 0
 
 
 def recorded_failed(folder: Path) -> World:

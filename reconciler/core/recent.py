@@ -1,4 +1,4 @@
-"""What the runs of the last day created, and which batches stand beside it that nobody recorded (C10).
+"""Which recorded batches were made in the last day, and which stand beside them that nobody recorded (C10).
 
 A create can take effect after every look for it is over, and somebody else can create the same batch
 meanwhile. Neither can be prevented, and both show as two standing batches of one key.
@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.core.match import STOPPED, outdated
-from reconciler.model.lock import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +32,7 @@ EARLIER = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """What was created lately on one service.
+    """What was made lately on one service.
 
     Attributes:
         keys: whose batches may have twins.
@@ -45,7 +44,10 @@ class Recent:
 
 
 def recent(lock: Lock, now: datetime, clocks: Mapping[Home, datetime | None]) -> dict[Home, Recent]:
-    """The keys on which runs of the last day created something, per service.
+    """The keys of which a recorded batch was made in the last day, per service.
+
+    Adopted ones as well: when two lost replies both took effect after their run, the next one adopts the one
+    and knows nothing of the other.
 
     Args:
         lock: what is recorded.
@@ -55,11 +57,13 @@ def recent(lock: Lock, now: datetime, clocks: Mapping[Home, datetime | None]) ->
     keys: defaultdict[Home, set[Key]] = defaultdict(set)
     since: dict[Home, datetime | None] = {}
     for key, entry in lock.entries.items():
+        theirs = clocks.get(key.home)
         for item in entry.batches:
-            if item.origin is Origin.ADOPTED or now - item.recorded_at > RECENT:
+            at = _by_their_clock(item, now, theirs)
+            age = now - item.recorded_at if at is None or theirs is None else theirs - at
+            if age > RECENT:
                 continue
             keys[key.home].add(key)
-            at = _by_their_clock(item, now, clocks.get(key.home))
             before = since.setdefault(key.home, at)
             since[key.home] = None if at is None or before is None else min(before, at)
     return {

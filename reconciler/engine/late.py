@@ -69,14 +69,17 @@ async def _late(run: Run, intent: Intent) -> None:
     if not late or (result is not None and result.outcome is Outcome.UNKNOWN):
         return  # an intent that is open still is the next run's to close, with all that it finds
     entry = run.lock.entries.get(key)
-    alone = len(mine) == len(late)
+    # What was sent again is recorded, and need not be listed yet.
+    known_since = {item.id for item in entry.batches if item.id not in intent.known} if entry else set()
+    ours = {batch.id for batch in mine} | known_since
+    alone = len(ours) == len(late)
     for batch in late:
         entry = found_for(run, entry, intent, batch, stands=alone)
     assert entry is not None
     chosen = choose(late, None)
     run.put(replace(entry, current=chosen.id) if alone else entry)
-    if len(mine) > 1:
-        ids = tuple(sorted(batch.id for batch in mine))
+    if len(ours) > 1:
+        ids = tuple(sorted(ours))
         stands = chosen.id if alone else entry.current
         run.findings.append(Finding(entry.address, key, ids, ambiguous=False, stands=stands))
     if alone and result is not None:

@@ -34,16 +34,19 @@ def looked_for(*entries: Entry, theirs: datetime | None = THEIRS) -> dict[Home, 
     return recent(Lock(entries={item.key: item for item in entries}), NOW, {HOME: theirs})
 
 
-@pytest.mark.parametrize("origin", [Origin.CREATED, Origin.FOUND])
-def test_what_a_run_of_the_last_day_made_is_looked_for_from_then_on(origin: Origin) -> None:
+@pytest.mark.parametrize("origin", list(Origin))
+def test_what_was_made_in_the_last_day_is_looked_for_from_then_on(origin: Origin) -> None:
     since = THEIRS - timedelta(hours=2) - EARLIER
     assert looked_for(entry(origin=origin)) == {HOME: Recent(frozenset({KEY}), since)}
 
 
-def test_what_is_older_than_a_day_or_was_adopted_is_not() -> None:
-    assert looked_for(entry(age=RECENT)) != {}
-    assert looked_for(entry(age=RECENT + timedelta(seconds=1))) == {}
-    assert looked_for(entry(origin=Origin.ADOPTED)) == {}
+def test_what_is_older_than_a_day_is_not_by_their_clock_or_else_by_our_note() -> None:
+    for theirs in (THEIRS, None):
+        assert looked_for(entry(age=RECENT), theirs=theirs) != {}
+        assert looked_for(entry(age=RECENT + timedelta(seconds=1)), theirs=theirs) == {}
+    old = entry(age=RECENT + timedelta(days=9))
+    just_adopted = replace(old.recorded, recorded_at=NOW, origin=Origin.ADOPTED)
+    assert looked_for(replace(old, batches=(just_adopted,))) == {}
 
 
 def test_the_oldest_of_several_says_where_to_begin() -> None:

@@ -199,7 +199,7 @@ def test_o5_an_id_twice_in_an_unsorted_pass_is_read_again_and_then_unknown(tmp_p
 def test_o5_an_id_twice_in_a_sorted_listing_has_only_a_look_read_again(
     tmp_path: Path, directories: int, pages: int
 ) -> None:
-    """A new batch at its head shifts a listing: in a scan that happens all the time, and proves no absence."""
+    """A new batch at its head shifts a listing: in a scan that is common, and proves no absence."""
     world = warm(tmp_path, directories)
     for _ in range(6):
         world.time.seconds += 1

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from _pytest.mark.structures import ParameterSet
-
 #: Seconds of the machine.
 _SETTLED = SETTLE / PACE
 _PATIENCE = 60.0
@@ -72,13 +70,6 @@ _LATENESS = (
     Lateness("both-late", _late(5 * _SETTLED, **_EACH)),
 )
 
-#: What does not hold yet, and why. A case that begins to hold fails until it is taken out here.
-_NOT_YET = {
-    "listed-for-the-second-look": "the second look does not count what was sent again and is not listed"
-    " yet, so it takes one batch of two for the only one",
-    "both-late": "one of the two is adopted, and what was adopted is not looked back at",
-}
-
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
@@ -87,13 +78,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield one
 
 
-def _case(lateness: Lateness) -> ParameterSet:
-    why = _NOT_YET.get(lateness.name)
-    marks = [pytest.mark.xfail(reason=why, raises=AssertionError)] if why else []
-    return pytest.param(lateness, id=lateness.name, marks=marks)
-
-
-@pytest.mark.parametrize("lateness", [_case(each) for each in _LATENESS])
+@pytest.mark.parametrize("lateness", _LATENESS, ids=lambda lateness: lateness.name)
 def test_every_duplicate_is_reported_once_and_recorded(
     lateness: Lateness, shared: Service, tmp_path: Path, *, long: bool
 ) -> None:

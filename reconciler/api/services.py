@@ -311,8 +311,9 @@ def _try_out(database: Path) -> None:
     import tempfile
 
     try:
-        database.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=database.parent):
+        # Nothing is made here, not even the folder: whether anything will be kept is not known yet.
+        folder = next(path for path in database.parents if os.path.lexists(path))
+        with tempfile.TemporaryFile(dir=folder):
             pass
         # Not opened to find out: closing it would take SQLite's locks away from the whole process.
         if database.exists() and not os.access(database, os.W_OK):

@@ -272,7 +272,7 @@ _EMBEDDED: dict[str, Case] = {
         without_rights=True,
     ),
     "file in the folder's place": Case(
-        lambda folder: (folder / ".reconciler").write_text("a note to self\n"), ["file exists"]
+        lambda folder: (folder / ".reconciler").write_text("a note to self\n"), ["not a directory"]
     ),
 }
 

@@ -111,7 +111,7 @@ _CASES = {
     "lockfile of a newer version": Case(
         _lockfile('"lockVersion": 1', '"lockVersion": 2,\n"shards": {}'),
         [
-            "Error: reconciler.lock: lockVersion 2 is not known",
+            "Error: reconciler.lock:2: lockVersion 2 is not known",
             "  why: this version of reconciler reads lockVersion 1",
             _UPGRADE,
         ],

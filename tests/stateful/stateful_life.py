@@ -213,8 +213,8 @@ class Life(RuleBasedStateMachine):
     @rule(weather=WEATHERS, instant=INSTANTS)
     def apply_and_be_interrupted(self, weather: Weather, instant: int) -> None:
         self.project.at_instant[instant] = self.project.interrupt
-        applied = self._apply(weather)
-        COUNTS["stops"] += applied is not None and applied.stopped is not None
+        self._apply(weather)
+        COUNTS["stops"] += self.project.stop is not None and self.project.stop.over
 
     @rule(weather=WEATHERS, instant=INSTANTS, directory=SOURCES, configuration=THEIRS)
     def apply_while_somebody_creates(
@@ -322,7 +322,8 @@ class Life(RuleBasedStateMachine):
             for result in applied.results:
                 note(f"      {result.action.kind} {result.action.address}: {result.outcome} {result.why}")
         else:
-            note(f"      it died at instant {self.project.instants - 1}")
+            how = "died" if self.project.dead else "ended early"
+            note(f"      it {how} at instant {self.project.instants - 1}")
         for row in self.project.service.rows[made:]:
             if row.batch.id not in self.project.service.others:
                 COUNTS["creates"] += 1

@@ -18,7 +18,7 @@ from stateful_service import CALM, TrueService, Weather
 from reconciler.adapters.stores.journal import read_journal
 from reconciler.engine.run import Run
 from reconciler.engine.stop import Stop
-from reconciler.model.errors import AuthenticationError, LockHeldError
+from reconciler.model.errors import AuthenticationError, LockHeldError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -69,6 +69,9 @@ class Project(World):
                 assert self.dead
             except AuthenticationError:
                 assert self.service.weather.locked_from is not None
+            except StoppedError:
+                assert self.stop is not None
+                assert self.stop.over
             finally:
                 self.service.on_request, self.time.dying = lambda _: None, False
                 self.at_instant, self.after_create = {}, None

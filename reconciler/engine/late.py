@@ -16,11 +16,10 @@ from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL, Pass, look, read_pass, renamed
 from reconciler.engine.observe import places
 from reconciler.engine.resolve import found_for
-from reconciler.model.audit import AuditLine
 from reconciler.model.events import Waiting, Warned
 from reconciler.model.lock import Origin
 from reconciler.model.ports import Listing
-from reconciler.model.result import Finding, Outcome
+from reconciler.model.result import Outcome
 from reconciler.model.snapshot import Unknown
 
 if TYPE_CHECKING:
@@ -79,9 +78,9 @@ async def _late(run: Run, intent: Intent) -> None:
     chosen = choose(late, None)
     run.put(replace(entry, current=chosen.id) if alone else entry)
     if len(ours) > 1:
-        ids = tuple(sorted(ours))
         stands = chosen.id if alone else entry.current
-        run.findings.append(Finding(entry.address, key, ids, ambiguous=False, stands=stands))
+        why = f"it came late after a create that had no reply, beside {stands}"
+        run.tell_duplicates(entry.address, key, ours, stands, why)
     if alone and result is not None:
         run.finish(result.action, Outcome.FOUND, why="its batch came late", batch=chosen)
 
@@ -131,17 +130,7 @@ def _report(run: Run, entry: Entry, twins: tuple[Batch, ...]) -> None:
             evidence=entry.recorded.evidence,
             stands=False,
         )
-        run.write_audit(
-            AuditLine(
-                time=run.eyes.clock.now(),
-                action="look-back",
-                address=str(entry.address),
-                key=str(entry.key),
-                batch=batch.id,
-                outcome="duplicate",
-                why=f"it stands beside {entry.current}, and no run recorded it",
-            )
-        )
     run.put(entry)
-    ids = tuple(sorted({entry.current, *(batch.id for batch in twins)}))
-    run.findings.append(Finding(entry.address, entry.key, ids, ambiguous=False, stands=entry.current))
+    ids = {entry.current, *(batch.id for batch in twins)}
+    why = f"it stands beside {entry.current}, and no run recorded it"
+    run.tell_duplicates(entry.address, entry.key, ids, entry.current, why)

@@ -141,9 +141,8 @@ async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | Non
         chosen = choose([b for b in mine if b.status not in STOPPED] or mine, None)
         await run.settle(intent, Closing.FOUND, entry=replace(entry, current=chosen.id))
         if len(mine) > 1:
-            ids = tuple(sorted(batch.id for batch in mine))
-            finding = Finding(intent.address, intent.key, ids, ambiguous=False, stands=chosen.id)
-            run.findings.append(finding)
+            why = f"it appeared after a create that had no reply, beside {chosen.id}"
+            run.tell_duplicates(intent.address, intent.key, {batch.id for batch in mine}, chosen.id, why)
         return Found(chosen)
     asked_for = {*run.wanted, *run.lock.entries}
     strangers = sorted(batch.id for batch in new if batch.key not in asked_for)

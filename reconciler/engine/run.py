@@ -20,21 +20,20 @@ from reconciler.model.audit import AuditLine
 from reconciler.model.errors import StateError
 from reconciler.model.events import Done, Failed
 from reconciler.model.intent import Settled
-from reconciler.model.result import Outcome, Result
+from reconciler.model.result import Finding, Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from reconciler.core.match import Moment
     from reconciler.engine.observe import Eyes
     from reconciler.engine.stop import Stop
-    from reconciler.model.batch import Batch, Key
+    from reconciler.model.batch import Address, Batch, Key
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.intent import Closing, Intent
     from reconciler.model.lock import Entry, Lock
     from reconciler.model.plan import Action
     from reconciler.model.ports import AuditLog, Creator, Session
-    from reconciler.model.result import Finding
 
 _WELL = frozenset(
     {
@@ -213,6 +212,33 @@ class Run:
             self.eyes.listen(Done(action, outcome, batch))
         else:
             self.eyes.listen(Failed(action, outcome, why))
+
+    def tell_duplicates(
+        self, address: Address, key: Key, ids: Collection[str], stands: str, why: str
+    ) -> None:
+        """Report that several batches are one piece of work: to who started the run, and to the audit log.
+
+        Args:
+            address: where.
+            key: of which work.
+            ids: of all of them.
+            stands: the one that counts; its line is that of the action which made or found it.
+            why: how each of the others came to be known.
+        """
+        for name in sorted(ids):
+            if name != stands:
+                self.write_audit(
+                    AuditLine(
+                        time=self.eyes.clock.now(),
+                        action="duplicate",
+                        address=str(address),
+                        key=str(key),
+                        batch=name,
+                        outcome="recorded",
+                        why=why,
+                    )
+                )
+        self.findings.append(Finding(address, key, tuple(sorted(ids)), ambiguous=False, stands=stands))
 
     def commit(self) -> None:
         """Write the lockfile."""

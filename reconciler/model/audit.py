@@ -15,7 +15,7 @@ class AuditLine:
 
     Attributes:
         action: the action's kind; or ``resolve`` for what an earlier run had left open, ``recover`` for what
-            it had recorded in the journal alone, ``look-back`` for a batch that nobody had recorded, and
+            it had recorded in the journal alone, ``duplicate`` for a batch that stands beside another, and
             ``import`` for one recorded by hand.
         outcome: how it ended.
         why: the reason for the action, and after a failure what the service said.

@@ -50,7 +50,7 @@ def test_what_took_effect_after_its_run_had_ended_is_reported_once_by_the_next_o
     assert applied.findings == (duplicate(world, "bat-1", "bat-2", stands="bat-2"),)
     assert recorded(world) == [("bat-1", Origin.FOUND), ("bat-2", Origin.CREATED)]
     assert [(line.action, line.batch, line.outcome) for line in world.ledger.lines] == [
-        ("look-back", "bat-1", "duplicate")
+        ("duplicate", "bat-1", "recorded")
     ]
     assert world.service.requests[0] == "list *"
     assert world.apply().findings == ()

@@ -106,6 +106,10 @@ def test_c5_several_new_batches_of_the_key_are_duplicates_reported_once(world: W
     finding = Finding(want.address, want.key, ("bat-1", "bat-2"), ambiguous=False, stands="bat-2")
     assert applied.findings == (finding,)
     assert recorded(world) == [("bat-2", [("bat-1", Origin.FOUND), ("bat-2", Origin.FOUND)])]
+    assert [(line.action, line.batch, line.outcome) for line in world.ledger.lines] == [
+        ("duplicate", "bat-1", "recorded"),
+        ("create", "bat-2", "found"),
+    ]
     assert world.time.seconds == begun + SETTLE
 
 

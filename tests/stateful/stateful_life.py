@@ -63,7 +63,6 @@ class Life(RuleBasedStateMachine):
         self.before = Lock()
         self.tampered = False
         self.wrong: list[str] = []
-        self.told: set[str] = set()
         COUNTS["machines"] += 1
 
     @initialize(
@@ -269,7 +268,7 @@ class Life(RuleBasedStateMachine):
         assert self._passed(began) or not plan.changes, f"not at rest after two applies: {_told(plan)}"
         COUNTS["ways out"] += take_ways_out(self.project, plan)
         if not self._passed(began):
-            check_rest(self.project, self._peek(), self.told)
+            check_rest(self.project, self._peek())
         COUNTS["rests"] += 1
 
     # What has to hold after each step
@@ -318,7 +317,6 @@ class Life(RuleBasedStateMachine):
         applied = self.project.run_apply(approve=approve)
         self.project.calm()
         if applied is not None:
-            self.told |= {name for finding in applied.findings for name in finding.batches}
             for result in applied.results:
                 note(f"      {result.action.kind} {result.action.address}: {result.outcome} {result.why}")
         else:

@@ -23,7 +23,7 @@ _WAYS_OUT = re.compile(r"rerun\.after|maxAttempts|onCancelled|lock resolve|recon
 _RESOLVE = re.compile(r"reconciler lock resolve (\S+) --absent")
 _IMPORT = re.compile(r"reconciler import (\S+) BATCH_ID")
 
-_EFFECTS = frozenset({"created", "found", "adopted", "recorded", "imported"})
+_EFFECTS = frozenset({"created", "found", "adopted", "recorded", "imported", "duplicate"})
 
 
 def take_ways_out(project: Project, plan: Plan) -> int:
@@ -50,7 +50,7 @@ def _by_hand(project: Project, action: Action, address: Address) -> None:
         project.by_hand(lambda run: resolve_absent(run, address))
 
 
-def check_rest(project: Project, plan: Plan, told: set[str]) -> None:
+def check_rest(project: Project, plan: Plan) -> None:
     """Each desired key is satisfied and recorded, or says how to go on; nothing is open."""
     service, lock, now = project.service, project.lock, project.service.clock
     assert now is not None
@@ -71,12 +71,12 @@ def check_rest(project: Project, plan: Plan, told: set[str]) -> None:
                 assert verdict is Verdict.WANTED, where
             case _:
                 raise AssertionError(where)
-    _check_audit(project, lock, told)
+    _check_audit(project, lock)
 
 
-def _check_audit(project: Project, lock: Lock, found: set[str]) -> None:
-    """Every recorded batch came in by a line that says how; duplicates, by the finding of their run."""
-    told = found | {line.batch for line in project.ledger.lines if line.outcome in _EFFECTS}
+def _check_audit(project: Project, lock: Lock) -> None:
+    """Every recorded batch came in by a line that says how."""
+    told = {line.batch for line in project.ledger.lines if line.outcome in _EFFECTS}
     for key, entry in lock.entries.items():
         silent = {item.id for item in entry.batches} - told
         assert not silent, f"{names_key(key)}: no line of the audit log says how {silent} came in"

@@ -52,7 +52,8 @@ def refused(state: State, story: str) -> StateError:
     assert state.files() == before, story
     assert state.world.service.requests == [], story
     assert planned.value.where.startswith("reconciler.lock"), story
-    assert planned.value.next.startswith(("Restore it from git", "Keep the entries", "Upgrade")), story
+    ways_out = ("Restore it from git", "Keep the entries", "Upgrade", "Put the journal's own lockfile back")
+    assert planned.value.next.startswith(ways_out), story
     return planned.value
 
 
@@ -87,13 +88,13 @@ def test_c2_a_flipped_bit_of_a_lockfile_is_refused_or_makes_nothing_twice(
         world = state.put_back(lockfile(state), whole[:at] + flipped + whole[at + 1 :])
         story = f"seed {SEED}: byte {at} of {len(whole)} is {flipped!r}, not {whole[at : at + 1]!r}"
         try:
-            _ = world.lock
+            world.plan()
         except StateError:
             error = refused(state, story)
             line = whole[:at].count(b"\n") + 1
             place = error.where.split(":")[1:2]
             assert place in ([], [f"{line}"], [f"{line + 1}"]), (story, error.where)
-            counts["refused, with its line" if place else f"refused: {error}"] += 1
+            counts["refused, with its line" if place else f"refused: {error.what}"] += 1
             continue
         try:
             state.apply()
@@ -103,7 +104,8 @@ def test_c2_a_flipped_bit_of_a_lockfile_is_refused_or_makes_nothing_twice(
         assert world.service.count("create") == 0, story
         counts["a legal edit, and nothing was created"] += 1
     print(f"{counts.total()} flips, seed {SEED}: {dict(sorted(counts.items()))}")  # noqa: T201 - the counts
-    assert len(counts) <= 4, counts  # what has no line is rare
+    placeless = sum(count for what, count in counts.items() if what.startswith("refused: "))
+    assert placeless <= counts.total() / 20, counts  # another lineage, or what stands twice or nowhere
     assert min(counts["refused, with its line"], counts["a legal edit, and nothing was created"]) > 20
 
 

@@ -12,6 +12,7 @@ from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import format_option, output_options, with_options
 from reconciler.model.source import Severity
+from reconciler.render.harmless import harmless
 from reconciler.render.json import diagnostics_document
 
 
@@ -20,9 +21,9 @@ from reconciler.render.json import diagnostics_document
 def init_command(folder: Path) -> int:
     """Write a small commented project to begin with. Overwrites nothing."""
     for name in api.init(folder):
-        click.echo(f"wrote {name}")
+        click.echo(harmless(f"wrote {name}"))
     where = "" if folder == Path() else f" --chdir {shlex.quote(str(folder))}"
-    click.echo(f"Next: reconciler{where} plan")
+    click.echo(harmless(f"Next: reconciler{where} plan"))
     return Exit.DONE
 
 

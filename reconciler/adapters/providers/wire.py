@@ -38,6 +38,9 @@ T = TypeVar("T")
 LONGEST_ID = 512
 LONGEST_TOKEN = 8192
 
+#: Characters of a name or a message; more would fill tables and the lockfile.
+LONGEST_WORDS = 1024
+
 # RFC 3339: `fromisoformat` alone would take dates without a time and times without an offset.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -241,8 +244,11 @@ def _text(value: object) -> str:
 
 
 def _words(value: object) -> str:
-    """Text for people. Half a surrogate pair, which JSON can carry and UTF-8 cannot, is replaced."""
-    return _text(value).encode("utf-8", "replace").decode()
+    """Text for people, cut short. Half a surrogate pair, which JSON carries and UTF-8 cannot, is replaced."""
+    text = _text(value)
+    if len(text) > LONGEST_WORDS:
+        text = text[: LONGEST_WORDS - 1] + "…"
+    return text.encode("utf-8", "replace").decode()
 
 
 def _identifier(value: object) -> str:

@@ -7,6 +7,7 @@ of a hundred thousand entries would take most of a minute, so a test holds this 
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -135,8 +136,16 @@ def read_key(text: str) -> Key:
 
 
 def as_bytes(text: str) -> bytes:
-    """JSON as UTF-8. Half a surrogate pair, which UTF-8 cannot hold, stands as JSON's own escape of it."""
-    return text.encode(errors="backslashreplace")
+    """JSON as UTF-8, in which whatever cannot be printed stands as JSON's own escape of it.
+
+    Names come from outside and these files are read in terminals and reviews: no line end that only some
+    programs know, no mark that turns the reading direction, no half of a surrogate pair.
+    """
+    if not text.replace("\n", "").isprintable():
+        text = "".join(
+            char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text
+        )
+    return text.encode()
 
 
 def stamp(moment: datetime) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -93,9 +93,14 @@ def start_log(level: str) -> None:
     """Have the log on standard error, from this level on. What it quotes of services is made harmless."""
     import logging
 
+    from reconciler.cli.defect import without_values
+
     class Harmless(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             return harmless(super().format(record))
+
+        def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - logging's signature
+            return without_values(super().formatException(ei), os.environ)
 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Harmless("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -20,6 +20,7 @@ from reconciler.cli.manifests import init_command, schema_command, validate_comm
 from reconciler.cli.plan import plan_command
 from reconciler.cli.shell import completion_command
 from reconciler.model.errors import ReconcilerError
+from reconciler.render.harmless import harmless
 
 
 @click.group(context_settings={"auto_envvar_prefix": "RECONCILER", "help_option_names": ["-h", "--help"]})
@@ -67,7 +68,7 @@ def run_command() -> int:
         click.echo("Stopped at once; the journal covers what was in flight. Run apply again.", err=True)
         return 128 + signal.SIGINT
     except click.ClickException as error:
-        error.show()
+        _say_usage(error)
         return Exit.USAGE
     except ReconcilerError as error:
         say_error(error)
@@ -83,12 +84,25 @@ def run_command() -> int:
     return code if isinstance(code, int) else Exit.DONE
 
 
+def _say_usage(error: click.ClickException) -> None:
+    """As click says it, which may repeat words of the command line as they are."""
+    import io
+
+    said = io.StringIO()
+    error.show(said)
+    for line in said.getvalue().splitlines():
+        click.echo(harmless(line), err=True)
+
+
 def _defect(error: Exception) -> int:
     import logging
 
-    click.echo(f"Error: a defect in reconciler: {type(error).__name__}: {error}"[:500], err=True)
+    from reconciler.cli.defect import in_full, in_short
+
+    click.echo(f"Error: a defect in reconciler: {in_short(error, os.environ)}", err=True)
     click.echo(
         "  next: please report it with the command that you ran; --log-level debug shows where", err=True
     )
-    logging.getLogger("reconciler").debug("the defect", exc_info=error)
+    for line in in_full(error, os.environ):
+        logging.getLogger("reconciler").debug("%s", line)
     return Exit.ERROR

@@ -62,6 +62,9 @@ PAGE_SIZE = "100"
 #: Pages of one listing of directories, files or configurations: a million items.
 MOST_PAGES = 10_000
 
+#: Pages in a row without an item: a service whose filters work on pages may have some, but not so many.
+MOST_EMPTY = 1_000
+
 
 class LlamaCloud:
     """One project of one service that speaks LlamaCloud's API.
@@ -361,15 +364,21 @@ class LlamaCloud:
         """Items to the last token: an empty page that has one goes on (O5)."""
         token: str | None = None
         seen: set[str] = set()
+        empty = 0
         for _ in range(MOST_PAGES):
             reply = await self._read(path, *query, ("page_size", PAGE_SIZE), ("page_token", token))
             items, token = wire.decode(reply, partial(wire.page, item=item))
+            empty = 0 if items else empty + 1
             for found in items:
                 yield found
             if token is None:
                 return
             if token in seen:
                 raise UnexpectedReplyError("the listing repeats a page token", where=reply.where)
+            if empty == MOST_EMPTY:
+                raise UnexpectedReplyError(
+                    f"the listing has {MOST_EMPTY:,} pages in a row with nothing new", where=reply.where
+                )
             seen.add(token)
         raise UnexpectedReplyError(f"the listing did not end after {MOST_PAGES} pages", where=reply.where)
 

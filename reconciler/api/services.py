@@ -227,6 +227,7 @@ class Services:
                     random=random.random,
                     limiter=limiter,
                     worker=worker,
+                    secrets=self._secrets(),
                 )
 
             yield speak
@@ -296,6 +297,17 @@ class Services:
                 if hook.signing_secret is not None:
                     written["webhook_signing_secret"] = self._secret(hook.signing_secret)
                 return written
+
+    def _secrets(self) -> list[str]:
+        """What is sent beside the key and stands in the environment: with creates, and to proxies."""
+        from reconciler.adapters.providers.connection import proxy_secrets
+
+        inline = [
+            hook for item in self.project.sets for hook in item.webhooks if isinstance(hook, InlineWebhook)
+        ]
+        values = [value for hook in inline for value in (hook.signing_secret, *hook.headers.values())]
+        known = [self._secret(value) for value in values if isinstance(value, FromEnvironment)]
+        return [*known, *proxy_secrets(self.environ)]
 
     def _secret(self, value: str | FromEnvironment) -> str:
         return self.environ[value.variable] if isinstance(value, FromEnvironment) else value

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import hostile_marks as marks
-import pytest
 from hostile_runs import Ran, hurry, leaves, run, takes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from _pytest.mark import ParameterSet
+    import pytest
 
 #: Of each command, the words with which it is run; in a project whose one directory is DIR.
 CASES: dict[tuple[str, ...], list[list[str]]] = {
@@ -86,12 +84,6 @@ class Stage:
                 if "Traceback" in ran.said or "a defect" in ran.said:
                     found.append(f"a defect: {ran.said}")
         return found + marks.found_below((self.folder, self.home, self.temporary))
-
-
-def known(names: Iterable[str], leaks: Collection[str], reason: str) -> list[ParameterSet | str]:
-    """The names as parameters; those among the leaks have to fail until the product is mended."""
-    mark = pytest.mark.xfail(strict=True, reason=reason)
-    return [pytest.param(name, marks=mark) if name in leaks else name for name in names]
 
 
 def set_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:

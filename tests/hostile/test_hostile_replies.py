@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hostile_runs import HurriedClock, memory_peak
 from hostile_service import Heard, Hostile, Line, as_json, hostile, reply
-from hostile_stage import known
 from provider_limiter import many_turns
 
 from reconciler.adapters.providers import llamacloud
@@ -245,34 +244,23 @@ def test_no_reply_is_believed_or_waited_for_or_kept(name: str) -> None:
     assert max(map(len, (str(listed), str(found), created.why))) < 1000
 
 
-BEYOND = {
-    "Retry-After: Fri, 31 Dec 9999 23:59:59 -1200",
-    "Date: Fri, 31 Dec 9999 23:59:59 GMT",
-    "Date: Fri, 31 Dec 9999 23:59:59 -1200",
-}
-
-
 @pytest.mark.parametrize(
     "header",
-    known(
-        [
-            "Retry-After: 1e400",
-            "Retry-After: -5",
-            "Retry-After: 99999999999999999999",
-            "Retry-After: NaN",
-            "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT",
-            "Retry-After: Fri, 31 Dec 9999 23:59:59 -1200",
-            "Retry-After: Mon, 01 Jan 0001 00:00:00 GMT",
-            "Retry-After: Mon, 01 Jan 0100 00:00:00 +1400",
-            "Date: Mon, 01 Jan 0001 00:00:00 GMT",
-            "Date: Mon, 01 Jan 0100 00:00:00 +1400",
-            "Date: Fri, 31 Dec 9999 23:59:59 GMT",
-            "Date: Fri, 31 Dec 9999 23:59:59 -1200",
-            "Date: Thu, 99 Foo 99999999999 99:99:99 +9999",
-        ],
-        BEYOND,
-        "transport.py moves times on, and into UTC, past the end of the year 9999",
-    ),
+    [
+        "Retry-After: 1e400",
+        "Retry-After: -5",
+        "Retry-After: 99999999999999999999",
+        "Retry-After: NaN",
+        "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT",
+        "Retry-After: Fri, 31 Dec 9999 23:59:59 -1200",
+        "Retry-After: Mon, 01 Jan 0001 00:00:00 GMT",
+        "Retry-After: Mon, 01 Jan 0100 00:00:00 +1400",
+        "Date: Mon, 01 Jan 0001 00:00:00 GMT",
+        "Date: Mon, 01 Jan 0100 00:00:00 +1400",
+        "Date: Fri, 31 Dec 9999 23:59:59 GMT",
+        "Date: Fri, 31 Dec 9999 23:59:59 -1200",
+        "Date: Thu, 99 Foo 99999999999 99:99:99 +9999",
+    ],
 )
 def test_times_that_nobody_can_wait_for(header: str) -> None:
     async def answer(_: Heard, line: Line) -> None:

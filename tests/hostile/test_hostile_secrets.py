@@ -17,7 +17,7 @@ import pytest
 from emulator_process import documents, emulator
 from hostile_runs import leaves
 from hostile_service import Heard, Line, hostile, reply
-from hostile_stage import CASES, Stage, known, set_up
+from hostile_stage import CASES, Stage, set_up
 
 from reconciler.emulator.faults.kinds import KINDS
 
@@ -120,11 +120,7 @@ def test_a_proxy_that_cannot_be_reached(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     "style",
-    known(
-        ["as it came", "decoded", "as a page"],
-        {"as it came", "decoded"},
-        "transport.py does not know the passwords of proxies",
-    ),
+    ["as it came", "decoded", "as a page"],
 )
 def test_a_proxy_that_repeats_its_password(style: str, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[bytes] = []

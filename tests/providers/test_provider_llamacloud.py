@@ -182,7 +182,7 @@ def unread(status: int, why: str) -> Unanswered:
         (reply(400, {"detail": "no"}), Rejected(400, "no", final=False)),
         (
             reply(401, {"detail": f"Invalid API key {SECRET}"}),
-            Rejected(401, "Invalid API key [key]", final=True),
+            Rejected(401, "Invalid API key [secret]", final=True),
         ),
         (reply(402, {"detail": {"message": "needs Pro"}}), Rejected(402, "needs Pro", final=True)),
         (reply(403, b"", x_request_id="r1"), Rejected(403, "Forbidden", final=True, request_id="r1")),
@@ -483,7 +483,7 @@ UNFIT = "the reply does not fit the contract"
         (
             reply(302, b"", location=f"https://x.test/?k={SECRET}"),
             UnexpectedReplyError,
-            f"the service redirects elsewhere (302): to https://x.test/?k=[key], {NOT_FOLLOWED}",
+            f"the service redirects elsewhere (302): to https://x.test/?k=[secret], {NOT_FOLLOWED}",
         ),
         (reply(304, b""), UnexpectedReplyError, "the service redirects elsewhere (304): Not Modified"),
         (

@@ -8,11 +8,16 @@ never proxied, and no message holds the key or the password of a proxy.
 from __future__ import annotations
 
 import ipaddress
+from base64 import b64encode
+from typing import TYPE_CHECKING
 
 import httpx
 
 from reconciler import __version__
 from reconciler.model.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 #: Seconds to reach the service, TLS included.
 CONNECT_TIMEOUT = 10.0
@@ -71,6 +76,19 @@ def connect(
             why=type(error).__name__,
             next="Check HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
         ) from None
+
+
+def proxy_secrets(environ: Mapping[str, str]) -> Iterator[str]:
+    """What a proxy of the environment is sent and could repeat: its password, alone and in base64."""
+    for name, value in environ.items():
+        if name.lower() not in {"http_proxy", "https_proxy", "all_proxy"}:
+            continue
+        try:
+            url = httpx.URL(value)
+        except (httpx.InvalidURL, ValueError):
+            continue  # nothing is sent to what is no URL
+        if url.password:
+            yield from (url.password, b64encode(f"{url.username}:{url.password}".encode()).decode())
 
 
 def _base(base_url: str) -> httpx.URL:

@@ -39,7 +39,7 @@ from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unans
 from reconciler.model.ports import Page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     import httpx
@@ -80,6 +80,7 @@ class LlamaCloud:
         random: uniform in [0, 1), for the jitter between tries.
         worker: for the embedded service: within this context its batches go on; gives a check on that.
         deadline: seconds for one request as a whole.
+        secrets: what webhooks carry; it is not shown if the service repeats it.
     """
 
     def __init__(
@@ -95,9 +96,15 @@ class LlamaCloud:
         limiter: Limiter,
         worker: Callable[[], AbstractAsyncContextManager[Callable[[], None]]] | None = None,
         deadline: float = DEADLINE,
+        secrets: Iterable[str] = (),
     ) -> None:
         self._transport = Transport(
-            client, endpoint=endpoint, clock=clock, limiter=limiter, deadline=deadline
+            client,
+            endpoint=endpoint,
+            clock=clock,
+            limiter=limiter,
+            deadline=deadline,
+            secrets=secrets,
         )
         self._endpoint = endpoint
         self._project = project

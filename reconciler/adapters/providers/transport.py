@@ -34,11 +34,12 @@ from urllib.parse import urlencode
 
 import httpx
 
+from reconciler.adapters.providers.redaction import Redaction
 from reconciler.adapters.providers.wording import one_line
 from reconciler.model.errors import NotSentError, ServiceError, UnavailableError, UnexpectedReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from reconciler.adapters.providers.limiter import Limiter
     from reconciler.model.ports import Clock
@@ -53,9 +54,6 @@ LARGEST_REPLY = 32 * 1024 * 1024
 
 #: Bytes that are read of a refusal's text; the rest of it is left unread.
 LARGEST_REFUSAL = 64 * 1024
-
-#: A shorter secret is not looked for in replies: it would be found in innocent words.
-SHORTEST_SECRET = 8
 
 #: Headers that services name a request in, the usual one first.
 _REQUEST_ID = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id", "cf-ray")
@@ -127,6 +125,7 @@ class Transport:
         clock: for the service's time.
         limiter: gives turns; one for all who use this service's key.
         deadline: seconds for one request as a whole, once its turn has come.
+        secrets: what is sent beside the key and shall not be shown if the service repeats it.
     """
 
     def __init__(
@@ -137,6 +136,7 @@ class Transport:
         clock: Clock,
         limiter: Limiter,
         deadline: float = DEADLINE,
+        secrets: Iterable[str] = (),
     ) -> None:
         self._client = client
         self._limiter = limiter
@@ -144,8 +144,8 @@ class Transport:
         self._clock = clock
         self.deadline = deadline
         self._dated: tuple[datetime, float] | None = None
-        secret = client.headers.get("authorization", "").rpartition(" ")[2]
-        self._secret = secret if len(secret) >= SHORTEST_SECRET else ""
+        key = client.headers.get("authorization", "").rpartition(" ")[2]
+        self._redaction = Redaction((key, *secrets))
 
     @property
     def service_time(self) -> datetime | None:
@@ -153,7 +153,10 @@ class Transport:
         if self._dated is None:
             return None
         date, at = self._dated
-        return date + timedelta(seconds=self._clock.monotonic() - at)
+        try:
+            return date + timedelta(seconds=self._clock.monotonic() - at)
+        except OverflowError:
+            return None  # it was the last second of the year 9999
 
     async def exchange(self, request: Request, objection: Callable[[], str] = lambda: "") -> Reply:
         """Send once and give what came back; redirects are replies like any other.
@@ -219,12 +222,18 @@ class Transport:
             return Reply(
                 status=response.status_code,
                 where=where,
-                reason=one_line(response.reason_phrase),
-                body=self._without_secret(await _body(response, where)),
+                reason=one_line(self._redacted(response.reason_phrase)),
+                body=self._redaction.body(await _body(response, where)),
                 request_id=self._request_id(response),
                 retry_after=self._retry_after(response),
                 location=one_line(self._redacted(response.headers.get("location", ""))),
             )
+        except _UnknownPackingError as error:
+            # Not chained: the header may repeat the key.
+            why = f"it is packed as {one_line(self._redacted(str(error)), 40)}, which was not asked for"
+            raise UnexpectedReplyError(
+                "the reply cannot be unpacked", where=where, why=why, status=response.status_code
+            ) from None
         finally:
             await response.aclose()
 
@@ -249,11 +258,7 @@ class Transport:
         return max(0.0, (until - now).total_seconds())
 
     def _redacted(self, text: str) -> str:
-        return text.replace(self._secret, "[key]") if self._secret else text
-
-    def _without_secret(self, body: bytes) -> bytes:
-        # A service may repeat the key it was sent ("Invalid API key llx-…"), in any field.
-        return body.replace(self._secret.encode(), b"[key]") if self._secret else body
+        return self._redaction.text(text)
 
     def _said(self, error: Exception) -> str:
         text = one_line(self._redacted(str(error)))
@@ -261,7 +266,7 @@ class Transport:
 
     def _cause(self, error: Exception) -> Exception | None:
         """The error to chain, unless its message repeats the key, as a hostile status line could."""
-        return None if self._secret and self._secret in str(error) else error
+        return error if self._redacted(str(error)) == str(error) else None
 
 
 async def _body(response: httpx.Response, where: str) -> bytes:
@@ -290,11 +295,6 @@ async def _whole(response: httpx.Response, where: str) -> bytes:
         raise UnexpectedReplyError(
             "the reply cannot be unpacked", where=where, why=why, status=response.status_code
         ) from error
-    except _UnknownPackingError as error:
-        why = f"it is packed as {one_line(str(error), 40)}, which was not asked for"
-        raise UnexpectedReplyError(
-            "the reply cannot be unpacked", where=where, why=why, status=response.status_code
-        ) from error
     if len(body) > LARGEST_REPLY:
         raise UnexpectedReplyError(
             "the reply is too large",
@@ -320,7 +320,7 @@ async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes
         return
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise _UnknownPackingError(encoding)
+        raise _UnknownPackingError(response.headers["content-encoding"])
     unzip = None if encoding == "identity" else zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     given = 0
     async for packed in response.aiter_raw():
@@ -336,7 +336,7 @@ def _http_date(text: str) -> datetime | None:
     """A date as HTTP writes them, in UTC; None for anything else."""
     try:
         date = parsedate_to_datetime(text)
+        # "-0000" gives a time without a zone, and HTTP knows no zone but GMT.
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValueError, IndexError, TypeError, OverflowError):
         return None
-    # "-0000" gives a time without a zone, and HTTP knows no zone but GMT.
-    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

@@ -23,7 +23,7 @@ _WAYS_OUT = re.compile(r"rerun\.after|maxAttempts|onCancelled|lock resolve|recon
 _RESOLVE = re.compile(r"reconciler lock resolve (\S+) --absent")
 _IMPORT = re.compile(r"reconciler import (\S+) BATCH_ID")
 
-_EFFECTS = frozenset({"created", "found", "adopted", "recorded", "imported", "duplicate"})
+_EFFECTS = frozenset({"created", "found", "adopted", "recorded", "imported"})
 
 
 def take_ways_out(project: Project, plan: Plan) -> int:

@@ -69,7 +69,12 @@ class AuditFolder:
         """
         with _explained(self.folder, "written"):
             _try_out(self.folder)
-        seen = sorted({*heads, *_loose_heads(self.folder, heads)})
+        loose = _loose_heads(self.folder, heads)
+        for name in sorted({head.partition("#")[0] for head in loose}):
+            # A crash kept it from being made durable, and what this run's header names must not be lost.
+            with _explained(self.folder / name, "written"):
+                _sync(self.folder / name)
+        seen = sorted({*heads, *loose})
         return AuditFile(self.folder, run_id, environment, seen, clock.now())
 
     def verify(self, heads: Sequence[str]) -> tuple[str, ...]:
@@ -144,7 +149,7 @@ class AuditFile:
                     os.close(self._file)
                 # The folder may be new itself, so the one that names it is made durable too.
                 for folder in (self._path.parent, self._path.parent.parent):
-                    _sync_folder(folder)
+                    _sync(folder)
             self._head = f"{self._path.name}#{self._last}"
         self._closed = True
         return self._head
@@ -378,8 +383,9 @@ def _write_whole(file: int, text: bytes) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+def _sync(path: Path) -> None:
+    """Make a file or a folder durable as it is."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -184,6 +185,19 @@ def test_a_killed_runs_file_is_followed_by_the_next_run(folder: Path) -> None:
     third = write(folder, "run-3", [first])
     assert read(path(folder, "run-3"))[0]["heads"] == sorted([first, second])
     assert verify(folder, [third]) == ()
+
+
+def test_what_a_header_names_is_durable_before_the_header_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = begin(folder, "a" * 12)
+    killed.append(line())  # and no close: nothing has made its file durable
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda file: synced.append(os.fstat(file).st_ino))
+
+    begin(folder, "b" * 12)
+
+    assert synced == [path(folder, "a" * 12).stat().st_ino]
 
 
 def read_head(file: Path, whole: bytes) -> str:

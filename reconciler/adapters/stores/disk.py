@@ -73,8 +73,12 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write beside it, sync, rename over it: a crash leaves the old or the new one whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write beside it, sync, rename over it: a crash leaves the old or the new one whole.
+
+    The writer holds a lock, so the name beside it is always the same: what a crash left there goes with the
+    next write.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:

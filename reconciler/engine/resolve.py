@@ -144,15 +144,30 @@ async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | Non
             why = f"it appeared after a create that had no reply, beside {chosen.id}"
             run.tell_duplicates(intent.address, intent.key, {batch.id for batch in mine}, chosen.id, why)
         return Found(chosen)
-    asked_for = {*run.wanted, *run.lock.entries}
-    strangers = sorted(batch.id for batch in new if batch.key not in asked_for)
+    strangers = _unexplained(run, intent, new)
     if strangers:
         run.findings.append(Finding(intent.address, intent.key, tuple(strangers), ambiguous=True))
         return StillOpen(
-            f"{', '.join(strangers)} appeared over the directory with a configuration that nobody asked for:"
-            " it may be this create under another name"
+            f"{', '.join(strangers)} appeared over the directory with another configuration, and no other"
+            " create explains it: it may be this create under another name"
         )
     return None
+
+
+def _unexplained(run: Run, intent: Intent, new: list[Batch]) -> list[str]:
+    """The ids of what no create but this one is known to have made.
+
+    That another manifest asks for such a batch explains nothing, and nor does its being recorded since: the
+    service may take the two configurations for one. A reply that named it does, or an open intent of its own.
+    """
+    open_keys = {other.key for other in run.session.journal.open if other.id != intent.id}
+    named = {
+        item.id
+        for entry in run.lock.entries.values()
+        for item in entry.batches
+        if item.origin is Origin.CREATED
+    }
+    return sorted(batch.id for batch in new if batch.key not in open_keys and batch.id not in named)
 
 
 def found_for(run: Run, entry: Entry | None, intent: Intent, batch: Batch, *, stands: bool = True) -> Entry:

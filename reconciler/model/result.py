@@ -43,8 +43,8 @@ class Finding(NamedTuple):
     """Batches that a person has to look at, because they may be one piece of work done twice (C5, C10).
 
     Attributes:
-        ambiguous: True when a batch appeared that nobody asked for, so that it may be ours under
-            another name; False when several batches of one key exist.
+        ambiguous: True when a batch of another configuration appeared that no other create explains, so
+            that it may be ours under another name; False when several batches of one key exist.
         stands: of several batches of one key, the one that counts; the others are surplus.
     """
 

@@ -214,7 +214,7 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     ids = ", ".join(finding.batches)
     if finding.ambiguous:
         yield harmless(
-            f"AMBIGUOUS {finding.address}: {ids} appeared over its directory and nobody asked for it."
+            f"AMBIGUOUS {finding.address}: {ids} appeared over its directory and no other create explains it."
         )
         yield harmless(f"  If it is this work: reconciler import {finding.address} {finding.batches[0]}")
     else:

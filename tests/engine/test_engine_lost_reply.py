@@ -155,6 +155,22 @@ def test_c5_a_new_batch_of_another_desired_key_over_the_directory_is_no_stranger
     assert applied.findings == ()
 
 
+def test_c5_a_lost_create_that_came_out_as_another_desired_key_is_not_sent_again(world: World) -> None:
+    """The service takes two configurations for one, so no later run may believe that the first never came."""
+    world.also = [wanted("zoo", "dir-001", world.rerun, "cfg-2")]
+    world.service.script.append(Lost())
+    world.service.renames = {"cfg-1": "cfg-2"}
+
+    applied, again = world.apply(), world.apply()
+
+    first, _ = world.desired.batches
+    assert [r.outcome for r in applied.results] == [UNKNOWN, Outcome.ADOPTED]
+    assert applied.findings == (Finding(first.address, first.key, ("bat-1",), ambiguous=True),)
+    assert again.findings == applied.findings
+    assert [intent.key for intent in world.journal.open] == [first.key]
+    assert world.service.count("create") == 1
+
+
 def test_c6_what_cannot_be_looked_for_stays_open_and_the_next_run_resolves_it_first(world: World) -> None:
     world.service.script.append(Lost())
     no_listing_after_the_send(world)

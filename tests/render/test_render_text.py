@@ -153,7 +153,7 @@ def test_duplicates_and_ambiguity_name_the_ids_and_what_to_do() -> None:
     assert list(applied_lines(applied)) == [
         "DUPLICATE invoices/dir-a: bat-1, bat-2 are one piece of work; bat-1 stands.",
         "  To cancel the surplus one: reconciler cancel invoices/dir-a bat-2",
-        "AMBIGUOUS invoices/dir-a: bat-3 appeared over its directory and nobody asked for it.",
+        "AMBIGUOUS invoices/dir-a: bat-3 appeared over its directory and no other create explains it.",
         "  If it is this work: reconciler import invoices/dir-a bat-3",
         (
             "NOT SURE invoices/dir-b: a reply was lost, and the run ended before its last look for late"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import hostile_marks as marks
@@ -20,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.adapters.audit import verify
-from reconciler.adapters.stores.lockfile import read_lock
+from reconciler.adapters.stores.lockfile import read_lock, write_lock
 from reconciler.render.harmless import harmless
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _written(stage: Stage) -> Iterator[str]:
         text = lockfile.read_text()
         lock = read_lock(text, "reconciler.lock")
         yield from (f"{lockfile.name} holds {bad}" for bad in harm_in(text))
-        if len(text.splitlines()) != 12 + len(lock.projects) + len(lock.sets) + len(lock.entries):
+        frame = len(write_lock(replace(lock, projects={}, sets={}, entries={})).splitlines())
+        if len(text.splitlines()) != frame + len(lock.projects) + len(lock.sets) + len(lock.entries):
             yield f"{lockfile.name} has other lines than entries: {text[:2000]!r}"
         yield from verify(stage.folder / "audit", lock.heads)
     for path in (*stage.folder.glob("*.journal"), *(stage.folder / "audit").glob("*.jsonl")):

@@ -8,6 +8,7 @@ wrong key) are raised instead.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from reconciler.model.errors import (
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 #: Errors that say that this key gets no answers at all.
 FATAL = (AuthenticationError, PaymentError, ForbiddenError)
 
-_MOST_PAGES = 100_000
+#: A million batches.
+_MOST_PAGES = 10_000
+
+#: Pages in a row with nothing new: a service whose filters work on pages may have some, but not so many.
+_MOST_BARREN = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ async def _read_once(
     begun = clock.monotonic()
     batches: dict[str, Batch] = {}
     order = _Order()
-    tokens: set[str] = set()
+    way = _Way()
     token: str | None = None
     twice = ""
     for _ in range(most_pages):
@@ -97,6 +102,7 @@ async def _read_once(
             return Unknown(f"the listing is incomplete: {error}")
         if on_page is not None:
             on_page()
+        before = len(batches)
         for batch in page.batches:
             order.add(batch)
             if batch.id in batches:
@@ -106,11 +112,30 @@ async def _read_once(
             if twice and (listing.directory is not None or not order.sorted):
                 return _Shuffled(f"{twice} was listed twice")
             return Pass(batches, begun)
-        if page.next in tokens:
-            return Unknown("the listing is incomplete: a page token came twice")
-        tokens.add(page.next)
+        if why := way.fault(page.next, new=len(batches) > before):
+            return Unknown(f"the listing is incomplete: {why}")
         token = page.next
     return TooLong(f"the listing has more than {most_pages:,} pages")
+
+
+class _Way:
+    """Whether a reading gets anywhere (O5)."""
+
+    def __init__(self) -> None:
+        # Digests: tokens may be kilobytes long, and a listing thousands of pages.
+        self._tokens: set[bytes] = set()
+        self._barren = 0
+
+    def fault(self, token: str, *, new: bool) -> str:
+        """Why not to go on with a token, after a page with something new on it or not; or ""."""
+        self._barren = 0 if new else self._barren + 1
+        if self._barren == _MOST_BARREN:
+            return f"{self._barren:,} pages in a row had nothing new"
+        mark = blake2b(token.encode(), digest_size=16).digest()
+        if mark in self._tokens:
+            return "a page token came twice"
+        self._tokens.add(mark)
+        return ""
 
 
 class _Order:

@@ -335,7 +335,6 @@ def test_a_listing_of_full_pages_without_end_is_unknown_and_small(*, long: bool)
     assert peak() < 200 * MIB
 
 
-@pytest.mark.xfail(strict=True, reason="engine/listing.py reads 100,000 pages with nothing new on them")
 def test_pages_without_anything_new_are_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciler.engine.listing._MOST_BARREN", 50, raising=False)
 

@@ -28,11 +28,18 @@ _MOST_CALM = 2
 
 @dataclass
 class Tally:
-    """What a cell came to; a row of the table."""
+    """What a cell came to; a row of the table.
+
+    Attributes:
+        creates: what was desired, and is there once.
+        sends: POSTs that the service received.
+        stormy: those among them that it received in bad weather.
+    """
 
     name: str
     creates: int = 0
     sends: int = 0
+    stormy: int = 0
     struck: int = 0
     duplicates: int = 0
     lost: int = 0
@@ -42,16 +49,16 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     HEAD = (
-        "| faults | creates | POSTs received | requests struck | duplicates | lost"
+        "| faults | creates | POSTs received | in bad weather | requests struck | duplicates | lost"
         " | calm applies needed, at most | seconds | exits of the runs in bad weather |\n"
-        "|---|---|---|---|---|---|---|---|---|"
+        "|---|---|---|---|---|---|---|---|---|---|"
     )
 
     def row(self) -> str:
         ends = ", ".join(f"{count} times {end}" for end, count in sorted(self.ends.items()))
         return (
-            f"| {self.name} | {self.creates:,} | {self.sends:,} | {self.struck:,} | {self.duplicates} |"
-            f" {self.lost} | {self.applies} | {self.seconds:,.0f} | {ends} |"
+            f"| {self.name} | {self.creates:,} | {self.sends:,} | {self.stormy:,} | {self.struck:,} |"
+            f" {self.duplicates} | {self.lost} | {self.applies} | {self.seconds:,.0f} | {ends} |"
         )
 
 
@@ -72,6 +79,7 @@ def run_round(cell: Cell, place: Place, seed: int, tally: Tally, *, most_runs: i
             end = _apply(place, dice.choice((3, 8, 8, 16)), tally, here)
             tally.ends[f"exit {end}"] += 1
             check_nothing_twice(place, here)
+        tally.stormy += place.service.count(method="POST", path=BATCHES)
         tally.struck += place.service.count(fault="any")
         place.service.calm()
         needed = _until_complete(place, tally, here)

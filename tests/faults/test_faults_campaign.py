@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 #: Of a cell of the long form, at least; fewer are good for trying it out.
 CREATES = int(os.environ.get("FAULTS_CREATES", "10000"))
-#: Of a project of the long form.
-DIRECTORIES = 250
+#: Of a project of the long form: a large one, since each run waits for the settle time once or twice.
+DIRECTORIES = 500
 #: Of a cell of the short form.
 FEW_CREATES = 24
 
@@ -79,13 +79,14 @@ def _long(cell: Cell, folder: Path, seed: int, tally: Tally) -> None:
     """Project after project, each with a service and a seed of its own."""
     count = min(DIRECTORIES, CREATES // len(CONFIGURATIONS))
     number = 0
-    while tally.creates < CREATES:
+    while min(tally.creates, tally.stormy) < CREATES:
         here = folder / str(number)
         here.mkdir()
         directories = names("d", count)
         with service(here, directories) as own:
             place = Place(here / "project", own, "d", directories)
             run_round(cell, place, seed + number, tally, most_runs=2)
+        assert tally.stormy, "nothing was sent in bad weather"
         number += 1
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 #: Seconds of the machine.
 _SETTLED = SETTLE / PACE
 _PATIENCE = 60.0
-_DIRECTORIES = 8
+#: One create over each: what comes late over one of several may be anybody's, and is ambiguous (C5).
+_DIRECTORIES = 16
 _MOST_CALM = 3
 
 
@@ -85,7 +86,7 @@ def test_every_duplicate_is_reported_once_and_recorded(
     if lateness.long and not long:
         pytest.skip("for the long form")
     directories = names(lateness.name, _DIRECTORIES)
-    place = Place(tmp_path, shared, lateness.name, directories, CONFIGURATIONS[:2])
+    place = Place(tmp_path, shared, lateness.name, directories, CONFIGURATIONS[:1])
     place.write(SETTLE)
     seed = zlib.crc32(lateness.name.encode())
     dice = random.Random(seed)

@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import httpx
@@ -80,10 +78,6 @@ def scaled(*, impatient: bool, page_size: int) -> Iterator[None]:
         patch.setattr(connection, "connect", connect)
         patch.setattr(llamacloud, "LlamaCloud", partial(llamacloud.LlamaCloud, deadline=deadline))
         patch.setattr(llamacloud, "PAGE_SIZE", str(page_size))
-        if find_spec("sniffio") is None:
-            # httpcore imports it, in vain, at each of its locks. To be told at once that it is not there
-            # saves a quarter of the client's time, and changes nothing else.
-            patch.setitem(sys.modules, "sniffio", None)
         yield
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -350,14 +350,23 @@ def test_a_job_type_of_the_future_is_left_out_of_a_scan_but_not_of_a_proof_of_ab
     )
 
 
+def test_a_reply_about_another_batch_or_directory_is_none() -> None:
+    other = {"id": "dir-2", "name": "a", "project_id": "prj-1"}
+    provider = cloud(Service([reply(200, record(id="bat-2")), reply(200, other)]))
+    for work in (provider.get("bat-1"), provider.directory("dir-1")):
+        with pytest.raises(UnexpectedReplyError, match=r"something else: it names (bat|dir)-2"):
+            run(work)
+
+
 def test_get_and_results() -> None:
     mapped = [
         {"source_directory_file_id": "dfl-1", "job_reference": {"id": "pjb-1", "type": "parse_v2"}},
         {"source_directory_file_id": "dfl-2", "job_reference": None, "error_message": "too large"},
     ]
-    service = Service([reply(200, record()), reply(200, record(results=mapped)), reply(200, record())])
+    odd = reply(200, record(id="bat/1?x"))
+    service = Service([odd, reply(200, record(results=mapped)), reply(200, record())])
     provider = cloud(service)
-    assert run(provider.get("bat/1?x")) == BATCH
+    assert run(provider.get("bat/1?x")) == replace(BATCH, id="bat/1?x")
     assert run(provider.results("bat-1")) == (
         FileResult("dfl-1", "pjb-1", None),
         FileResult("dfl-2", None, "too large"),

@@ -23,6 +23,7 @@ from urllib.parse import quote
 from reconciler.adapters.providers import retry, wire
 from reconciler.adapters.providers.refusals import detail, refusal
 from reconciler.adapters.providers.transport import DEADLINE, Reply, Request, Transport, WithheldError
+from reconciler.adapters.providers.wording import one_line
 from reconciler.model.batch import JobType
 from reconciler.model.errors import (
     AuthenticationError,
@@ -168,7 +169,10 @@ class LlamaCloud:
             NotFoundError: the service does not know it.
             ServiceError: it cannot be had.
         """
-        return wire.decode(await self._read(_path(BATCHES, batch)), self._batch)
+        reply = await self._read(_path(BATCHES, batch))
+        found = wire.decode(reply, self._batch)
+        _same(batch, found.id, reply)
+        return found
 
     async def results(self, batch: str) -> tuple[FileResult, ...] | None:
         """What the batch did per file, or None while the service does not say.
@@ -225,7 +229,10 @@ class LlamaCloud:
             NotFoundError: the service does not know it.
             ServiceError: it cannot be had.
         """
-        return wire.decode(await self._read(_path(DIRECTORIES, directory)), wire.directory)
+        reply = await self._read(_path(DIRECTORIES, directory))
+        found = wire.decode(reply, wire.directory)
+        _same(directory, found.id, reply)
+        return found
 
     async def files(self, directory: str) -> AsyncIterator[DirectoryFile]:
         """The files of a directory that are not deleted, page after page as they are taken.
@@ -388,6 +395,14 @@ class LlamaCloud:
                 )
             seen.add(token)
         raise UnexpectedReplyError(f"the listing did not end after {MOST_PAGES} pages", where=reply.where)
+
+
+def _same(asked: str, answered: str, reply: Reply) -> None:
+    """A reply about something else is no reply: a proxy may have mixed up two of them."""
+    if asked != answered:
+        raise UnexpectedReplyError(
+            "the reply is about something else", where=reply.where, why=f"it names {one_line(answered, 100)}"
+        )
 
 
 def _granted(reply: Reply) -> Reply:

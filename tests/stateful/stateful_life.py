@@ -38,7 +38,7 @@ from stateful_project import JOURNAL, LOCKFILE, Project, names_key
 from stateful_rest import check_rest, take_ways_out
 from stateful_service import CALM, Weather
 
-from reconciler.model.errors import AuthenticationError
+from reconciler.model.errors import AuthenticationError, StateError
 from reconciler.model.lock import Lock
 
 if TYPE_CHECKING:
@@ -69,13 +69,15 @@ class Life(RuleBasedStateMachine):
         lag=st.sampled_from([0.0, SETTLE / 2, SETTLE]),
         skew=st.sampled_from([0, -2 * HOUR, 2 * HOUR]),
         at_once=st.sampled_from([8, 1]),
+        on_remove=st.sampled_from(["keep", "cancel"]),
     )
-    def a_project(self, lag: float, skew: int, at_once: int) -> None:
+    def a_project(self, lag: float, skew: int, at_once: int, on_remove: str) -> None:
         """How long this service takes to list a batch, and by how much its clock is off (seconds)."""
+        self.first = Set("cfg-1", DIRECTORIES[:1], on_remove=on_remove)
         self.project.service.lag = lag
         self.project.service.ahead = timedelta(seconds=skew)
         self.project.at_once = at_once
-        self.project.manifests = put((), "a", Set("cfg-1", DIRECTORIES[:1]))
+        self.project.manifests = put((), "a", self.first)
 
     def teardown(self) -> None:
         self._folder.cleanup()
@@ -84,7 +86,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=SETS, directory=SOURCES, configuration=CONFIGURATIONS)
     def add_directory(self, name: str, directory: str, configuration: str) -> None:
-        item = self._sets.get(name, Set(configuration, ()))
+        item = self._sets.get(name, replace(self.first, configuration=configuration, directories=()))
         self._write(name, replace(item, directories=tuple({*item.directories, directory})))
 
     @rule(name=SETS, directory=SOURCES)
@@ -164,9 +166,16 @@ class Life(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def an_older_lockfile_is_checked_out(self, which: int) -> None:
+        """One from before everything was lost is not this journal's: the message says what to do then."""
         if self.commits:
             (self.project.folder / LOCKFILE).write_bytes(self.commits[-1 - which % len(self.commits)])
             self.tampered = True
+            try:
+                assert self.project.lock is not None
+            except StateError as error:
+                assert f"remove {JOURNAL}" in error.next  # noqa: PT017 - both ends are right
+                self.project.lose(JOURNAL)
+                COUNTS["lockfiles of another lineage"] += 1
 
     # Runs
 
@@ -240,9 +249,25 @@ class Life(RuleBasedStateMachine):
         self.project.at_instant[instant] = another
         self._apply(weather)
 
-    @rule(effect=st.sampled_from([None, 0.0, SETTLE / 2]), name=SETS)
-    def rerun_a_set_and_lose_a_reply_beside_a_stranger(self, effect: float | None, name: str) -> None:
-        """C5's ambiguity: the new batch of another configuration may be ours under another name."""
+    @rule(name=SETS)
+    def do_without_a_set_for_a_moment(self, name: str) -> None:
+        """What was forgotten is desired again at once."""
+        manifests = self.project.manifests
+        if item := self._sets.get(name):
+            self._write(name, replace(item, directories=()))
+            self._apply()
+            self.holds()
+            self.project.manifests = manifests
+            self._apply()
+
+    @rule(effect=st.sampled_from([None, 0.0, SETTLE / 2]), name=SETS, to=SETS)
+    def rerun_a_set_and_lose_a_reply_beside_a_stranger(
+        self, effect: float | None, name: str, to: str
+    ) -> None:
+        """C5's ambiguity: the new batch of another configuration may be ours under another name.
+
+        Before anybody looks into it, the set may have got a new name.
+        """
         self.change_policy(name, "after: now")
         posted = self.project.service.posted
 
@@ -251,6 +276,7 @@ class Life(RuleBasedStateMachine):
 
         self.project.after_create = stranger
         self._apply(Weather(fates=(Lost(effect), Lost(effect))))
+        self.rename_set(name, to)
 
     # Ways out
 

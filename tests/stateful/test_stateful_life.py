@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from stateful_life import COUNTS, Life
 
 SHORT, LONG = (20261001,), range(20261001, 20261009)
-HAPPENS = ("creates", "kills", "power losses", "rests", "second processes", "stops")
+HAPPENS = ("cancels", "creates", "kills", "power losses", "rests", "second processes", "stops")
 
 
 def live(start: int, machines: int, steps: int) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from model_life import World
-from model_promise import broken, stains
+from model_promise import broken
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from model_values import Scenario, State
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node:
     """A state between two runs.
 
@@ -40,7 +40,6 @@ class Node:
     """
 
     state: State
-    stains: frozenset[str]
     broken: frozenset[str]
     spent: int
     before: tuple[Node, Deviations] | None
@@ -151,16 +150,16 @@ class Explorer:
                 runs[place] = node, deviations
 
     def _arrive(self, state: State, spent: int, before: tuple[Node, Deviations] | None) -> Node:
-        mine = stains(state)
+        lost = broken(state)
         there = self._seen.setdefault(state.key(), [])
         for node in there:
-            if node.stains <= mine:
+            if node.broken <= lost:
                 self.counts.merged += 1
                 if spent < node.spent:  # it came from the end of a process, ahead of its turn
                     node.spent, node.before = spent, before
                     self._new[spent].append(node)
                 return node
-        node = Node(state, mine, broken(state), spent, before)
+        node = Node(state, lost, spent, before)
         there.append(node)
         self.nodes.append(node)
         self._new[spent].append(node)

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from model_promise import FILE_LOST, twice, unreported
+from model_promise import twice, unreported
 from model_values import read
 
-from reconciler.model.lock import Origin
 from reconciler.model.plan import ActionKind
 from reconciler.model.result import Applied
 
@@ -103,17 +102,9 @@ def found_by(node: Node) -> str:
     return "no run tells of it"
 
 
-def why_untold(node: Node) -> str:
-    """Why C10 cannot, or does not yet, tell of a duplicate; "" when nothing explains it."""
-    end = _last(node)[1].state
-    entries = end.lockfile.entries.values() if end.lockfile else ()
-    if FILE_LOST in node.stains:
-        return "what a run knew of it is lost with its file, and what is adopted is not looked back for"
-    if any(row.sent != row.batch.key for row in end.rows):
-        return "the service gave it another configuration, and C10 looks for the key alone"
-    if any(item.origin is Origin.ADOPTED for entry in entries for item in entry.batches):
-        return "a create was taken for absent, another batch adopted: only creates are looked back for"
-    return ""
+def renamed(node: Node) -> bool:
+    """Whether the service called a batch something else than was sent: C10 looks for the key alone."""
+    return any(row.sent != row.batch.key for row in _last(node)[1].state.rows)
 
 
 def shortest(

@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from model_promise import DISK_LIES, FILE_LOST, RENAMED, TWO_STORES
+from model_promise import DISK_LIES, RENAMED, TWO_STORES
 from model_service import Client, by_hand
 from model_store import Disk, Journal, Session, hold
 from model_time import Time
@@ -188,7 +188,8 @@ class World:
             yield Offer("lockfile and journal are lost", do=lambda: self._lose(*both))
 
     def _lose(self, *what: Callable[[], None]) -> None:
-        self.broken |= {FILE_LOST, RENAMED} if self.renamed else {FILE_LOST}
+        if self.renamed:
+            self.broken |= {RENAMED}
         for lose in what:
             lose()
 
@@ -354,7 +355,7 @@ class Process:
     def _blackout(self, text: str, lines: tuple[Any, ...], breaks: str = "") -> Offer:
         world, disk = self.world, self.disk
         lockfile = disk.lockfile_synced
-        broken = {breaks, FILE_LOST} | ({RENAMED} if world.renamed else set()) if breaks else set()
+        broken = {breaks} | ({RENAMED} if world.renamed else set()) if breaks else set()
 
         def end() -> State:
             return world.state(journal=lines, lockfile=lockfile, broken=world.broken | broken)

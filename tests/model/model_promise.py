@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from model_values import made_twice
 
+from reconciler.model.batch import Status
+
 if TYPE_CHECKING:
     from model_values import State
 
@@ -17,19 +19,11 @@ ELSEWHERE = "somebody creates the same batch between our look and our send"
 RENAMED = "the service gives a create another configuration, and the file that says so is lost"
 DISK_LIES = "the disk loses what it had said was synced"
 
-#: No assumption of "never twice"; but what a file knew, nobody tells when it is lost (C10).
-FILE_LOST = "a file of the state is lost"
-
 ASSUMPTIONS = (LATE_EFFECT, LATE_LISTED, TWO_STORES, LOCK_GONE, ELSEWHERE, RENAMED, DISK_LIES)
 
 
 def broken(state: State) -> frozenset[str]:
     """The assumptions that a history broke on its way to this state."""
-    return stains(state) - {FILE_LOST}
-
-
-def stains(state: State) -> frozenset[str]:
-    """Everything that a history is judged less strictly for."""
     return state.broken | ({ELSEWHERE} if _elsewhere(state) else frozenset())
 
 
@@ -49,10 +43,13 @@ def twice(state: State) -> tuple[str, ...]:
 
 
 def unreported(state: State) -> tuple[str, ...]:
-    """Of batches that are there twice, those that neither a finding nor the lockfile names (C10)."""
-    pairs = made_twice(state).items()
+    """Of batches that stand there twice, those that neither a finding nor the lockfile names (C10).
+
+    Once somebody has cancelled one of the two, there is nothing left to tell.
+    """
+    standing = {row.batch.id: row for row in state.rows if row.batch.status is not Status.CANCELLED}
+    pairs = [(ours, before.batch.id) for ours, before in made_twice(state).items()]
+    names = {name for pair in pairs if standing.keys() >= set(pair) for name in pair}
     entries = state.lockfile.entries.values() if state.lockfile else ()
     recorded = {item.id for entry in entries for item in entry.batches}
-    return tuple(
-        sorted({name for ours, before in pairs for name in (ours, before.batch.id)} - state.told - recorded)
-    )
+    return tuple(sorted(names - state.told - recorded))

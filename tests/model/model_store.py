@@ -70,16 +70,15 @@ class Session:
         self.journal = JournalState(intents, recovered, warm)
         self.lock = _with(self.text or Lock(), recovered)
         self._open = {intent.id for intent in intents}
-        self._idle = True
         self._uncommitted = bool(recovered)
         self._append([Opened()], "takes the lock")
+        self._idle = True
 
     def confirm(self) -> None:
         self.process.store_step("makes sure of its lock")
         self._own()
 
     def note(self, notes: Sequence[Intent | Settled]) -> None:
-        self._idle = False
         self._append(notes, " and ".join(_said(note) for note in notes))
         for note in notes:
             if isinstance(note, Intent):
@@ -110,14 +109,16 @@ class Session:
     def close(self) -> None:
         if self._open:
             return
+        self._idle = False
         self.process.store_step("empties the journal")
         self.file.lines = ()
         self._append([Closed(self.text)], "closes the journal")
 
     def leave(self) -> None:
-        """What ends a session that came to nothing: the journal is as closed as it was (C2)."""
-        if self._idle and self.journal.warm:
-            self.close()
+        """A session that came to nothing leaves the journal as it was (C2)."""
+        if self._idle:
+            self.process.store_step("leaves the journal as it was")
+            self.file.lines = self.file.synced = self.at_first
 
     def knows(self, key: object) -> bool:
         """Whether a create of the key would be durable news to nobody: C3, as the service may ask it."""
@@ -132,6 +133,7 @@ class Session:
         self.file.lines += tuple(lines)
         self.process.unsynced(what)
         self.file.synced = self.file.lines
+        self._idle = False
 
 
 def hold(disk: Disk, process: Process) -> Session:

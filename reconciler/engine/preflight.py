@@ -5,6 +5,7 @@ What speaks against a create is decided in the core.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.preflight import MOST_FILES
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 async def gather_facts(eyes: Eyes, keys: Iterable[Key]) -> dict[Key, Facts]:
-    """Look up every key's directory, its files and its configuration, each configuration once.
+    """Look up every key's directory, its files and its configuration, each of them once.
 
     Raises:
         ServiceError: the service does not accept the key; any other failure is a fact, and blocks.
@@ -43,39 +44,44 @@ async def gather_facts(eyes: Eyes, keys: Iterable[Key]) -> dict[Key, Facts]:
             configurations[item] = None
 
     await each({(key.home, key.configuration) for key in wanted}, eyes.at_once, ask_configuration)
-    facts: dict[Key, Facts] = {}
+    directories: dict[tuple[Home, str], Facts] = {}
 
-    async def ask_directory(key: Key) -> None:
-        configuration = configurations[key.home, key.configuration]
-        facts[key] = await _directory_facts(eyes.providers[key.home], key, configuration)
+    async def ask_directory(item: tuple[Home, str]) -> None:
+        home, name = item
+        directories[item] = await _directory_facts(eyes.providers[home], name)
 
-    await each(wanted, eyes.at_once, ask_directory)
-    return facts
+    await each(sorted({(key.home, key.directory) for key in wanted}), eyes.at_once, ask_directory)
+    return {
+        key: replace(
+            directories[key.home, key.directory], configuration=configurations[key.home, key.configuration]
+        )
+        for key in wanted
+    }
 
 
-async def _directory_facts(provider: Creator, key: Key, configuration: Configuration | None) -> Facts:
+async def _directory_facts(provider: Creator, name: str) -> Facts:
+    """What there is to know of a directory, but for the configuration that it is used with."""
     try:
-        directory = await provider.directory(key.directory)
+        directory = await provider.directory(name)
         files: list[list[str]] = []
         newest: datetime | None = None
-        async for file in provider.files(key.directory):
+        async for file in provider.files(name):
             files.append([file.id, file.updated_at.isoformat() if file.updated_at else ""])
             if file.updated_at is not None and (newest is None or file.updated_at > newest):
                 newest = file.updated_at
             if len(files) > MOST_FILES:
                 break  # more than a batch can take: how many more does not matter
     except NotFoundError:
-        return Facts(directory=Missing(f"directory {key.directory} does not exist"))
+        return Facts(directory=Missing(f"directory {name} does not exist"))
     except ForbiddenError as error:  # a directory of another project may answer so; the key itself is good
-        return Facts(directory=Missing(f"directory {key.directory} may not be used: {error}"))
+        return Facts(directory=Missing(f"directory {name} may not be used: {error}"))
     except FATAL:
         raise
     except ServiceError as error:
-        return Facts(directory=Missing(f"directory {key.directory} could not be looked up: {error}"))
+        return Facts(directory=Missing(f"directory {name} could not be looked up: {error}"))
     return Facts(
         directory=directory,
         files=len(files),
         newest_file_at=newest,
         inputs=digest(sorted(files)),
-        configuration=configuration,
     )

@@ -292,7 +292,7 @@ class Life(RuleBasedStateMachine):
             self._apply()
         plan = self._peek()
         assert self._passed(began) or not plan.changes, f"not at rest after two applies: {_told(plan)}"
-        COUNTS["ways out"] += take_ways_out(self.project, plan)
+        COUNTS["ways out"] += take_ways_out(self.project)
         if not self._passed(began):
             check_rest(self.project, self._peek())
         COUNTS["rests"] += 1

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from reconciler.emulator.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 settings.register_profile(
     "any-machine",
@@ -25,3 +33,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether a campaign is to go through everything, for minutes or hours, and not through a sample."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(autouse=True)
+def databases_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """From Python 3.13 on, a connection that is left open is a warning, and a warning is an error."""
+    made: list[Database] = []
+    make = Database.__init__
+
+    def make_and_remember(self: Database, path: Path) -> None:
+        make(self, path)
+        made.append(self)
+
+    monkeypatch.setattr(Database, "__init__", make_and_remember)
+    yield
+    for database in made:
+        database.close()

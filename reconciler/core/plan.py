@@ -65,7 +65,7 @@ def plan(
         intent = open_intents.get(want.key)
         owner = wanted.get(aliases.get(want.key, want.key), want)
         if intent is not None:
-            actions.append(_open(intent, want.address, now))
+            actions.append(_open(intent, now, want.address))
         elif owner is not want:
             actions.append(_same_work(want, owner.address))
         else:
@@ -78,7 +78,7 @@ def plan(
                 action = _same_work(want, lock.entries[aliases[want.key]].address)
             actions.append(_checked(action, facts.get(want.key), moment))
     actions += [
-        _open(intent, intent.address, now)
+        _open(intent, now)
         for key, intent in open_intents.items()
         if key not in wanted and selection.covers(intent.address)
     ]
@@ -124,14 +124,21 @@ def aliases_in(entry: Entry) -> dict[Key, Key]:
     }
 
 
-def _open(intent: Intent, address: Address, now: datetime) -> Action:
-    """R8: never created, nor forgotten when it is no longer desired; and the way out is named."""
+def _open(intent: Intent, now: datetime, address: Address | None = None) -> Action:
+    """R8: never created, nor forgotten when it is no longer desired; and the way out is named.
+
+    Args:
+        intent: the open one.
+        now: this tool's clock.
+        address: where its key is desired now; None when it is not any more, and so cannot be imported.
+    """
+    ways = f"`reconciler lock resolve {address or intent.address} --absent`"
+    ways = f"`reconciler import {address} BATCH_ID` or {ways} say" if address else f"{ways} says"
     text = (
         f"a create was sent at {intent.at:%Y-%m-%d %H:%M:%S} UTC, {span(now - intent.at)} ago,"
-        " and its outcome is not known"
-        f"; `reconciler apply` looks for it first, `reconciler import {address} BATCH_ID` or"
-        f" `reconciler lock resolve {address} --absent` say what you know"
+        f" and its outcome is not known; `reconciler apply` looks for it first, {ways} what you know"
     )
+    address = address or intent.address
     return Action(
         kind=ActionKind.UNRESOLVED,
         address=address,

@@ -143,7 +143,9 @@ async def cancel_batch(run: Run, address: Address, name: str = "") -> Batch:
 
 
 def _recorded(run: Run, address: Address, name: str) -> Entry:
-    there = [entry for entry in run.lock.entries.values() if entry.address == address]
+    there = [
+        entry for entry in run.lock.entries.values() if _shown_at(run, entry.key, entry.address) == address
+    ]
     for entry in there:
         if not name or any(item.id == name for item in entry.batches):
             return entry

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     import httpx
 
     from reconciler.emulator import Service
+    from reconciler.engine.stop import Stop
     from reconciler.model.events import Listener
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Lock
     from reconciler.model.manifest import Webhook
-    from reconciler.model.ports import Clock, Creator, Patience
+    from reconciler.model.ports import Clock, Creator
     from reconciler.model.project import Project, ProviderSpec
 
 #: The embedded service's truth. A project has one embedded service, whatever its block is called.
@@ -71,7 +72,7 @@ class Services:
     clock: Clock
     listen: Listener
     at_once: int
-    patience: Patience
+    stop: Stop
 
     @contextlib.asynccontextmanager
     async def connected(self, lock: Lock, intents: Iterable[Intent]) -> AsyncIterator[Connections]:
@@ -183,7 +184,10 @@ class Services:
             return known
         from reconciler.engine.home import project_of
 
-        return await project_of(speaker(None), self._directories(spec.name))
+        found = await self.stop.unless_over(project_of(speaker(None), self._directories(spec.name)))
+        if found is None:
+            raise self.stop.error()
+        return found
 
     def _directories(self, block: str) -> Iterator[str]:
         for batch_set in self.project.sets:
@@ -200,7 +204,7 @@ class Services:
             self.at_once,
             clock=self.clock,
             random=random.random,
-            patience=self.patience,
+            patience=self.stop,
             tell=lambda why, seconds: self.listen(Waiting(f"{spec.name}: {why}", seconds)),
         )
         settle, organization, worker = (

@@ -17,7 +17,7 @@ from reconciler.cli.options import lock_timeout_option, planning_options, timeou
 from reconciler.cli.progress import Progress
 from reconciler.cli.question import is_yes
 from reconciler.render.json import applied_document
-from reconciler.render.text import applied_lines
+from reconciler.render.text import applied_lines, finding_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,8 +83,9 @@ def apply_command(
             stop=stop,
         )
     if declined:
+        out.say(line for finding in applied.findings for line in finding_lines(finding))
         out.note("Nothing was applied.")
-        return Exit.ERROR if applied.stopped is None else 128 + applied.stopped
+        return of_apply(applied) or Exit.ERROR
     if applied.plan.changes or applied.results or applied.batches:
         out.say(applied_lines(applied))
     if format == "json":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Batch, Home, Key
     from reconciler.model.desired import DesiredBatch
     from reconciler.model.lock import Entry, Lock, Recorded
+    from reconciler.model.snapshot import Facts
 
 #: How long after a create its late twins are looked for.
 RECENT = timedelta(hours=24)
@@ -60,7 +61,7 @@ def recent(lock: Lock, now: datetime, clocks: Mapping[Home, datetime | None]) ->
         theirs = clocks.get(key.home)
         for item in entry.batches:
             at = _by_their_clock(item, now, theirs)
-            age = now - item.recorded_at if at is None or theirs is None else theirs - at
+            age = now - item.recorded_at if at is None else (theirs or now) - at
             if age > RECENT:
                 continue
             keys[key.home].add(key)
@@ -80,11 +81,12 @@ def _by_their_clock(item: Recorded, now: datetime, theirs: datetime | None) -> d
 
 
 def surplus(
-    entry: Entry, want: DesiredBatch | None, seen: Iterable[Batch], moment: Moment
+    entry: Entry, want: DesiredBatch | None, facts: Facts | None, seen: Iterable[Batch], moment: Moment
 ) -> tuple[Batch, ...]:
     """The unrecorded batches that stand beside the recorded one, by id: one piece of work done twice.
 
-    None where the recorded one does not stand any more: then another batch is what R4 adopts.
+    None where the recorded one does not stand any more: then another batch is what R4 adopts. And none that
+    is older by more than a run could be late: an earlier rerun is no twin.
     """
     recorded = {item.id: item for item in entry.batches}
     batches = {entry.current: entry.recorded.as_batch(entry.key)} | {batch.id: batch for batch in seen}
@@ -92,8 +94,14 @@ def surplus(
         name: batch
         for name, batch in batches.items()
         if batch.status not in STOPPED
-        and (want is None or outdated(batch, recorded.get(name), want.set.rerun, None, moment) is None)
+        and (want is None or outdated(batch, recorded.get(name), want.set.rerun, facts, moment) is None)
     }
     if entry.current not in standing:
         return ()
-    return tuple(standing[name] for name in sorted(standing) if name not in recorded)
+    begun = standing[entry.current].created_at
+    return tuple(
+        batch
+        for name, batch in sorted(standing.items())
+        if name not in recorded
+        and (begun is None or batch.created_at is None or batch.created_at >= begun - EARLIER)
+    )

@@ -1,6 +1,6 @@
 """Apply: the order in which a run under the lock does everything (C1, C2, C7, C8, C10).
 
-    open intents -> look back -> plan -> approve -> record -> create -> look again -> wait -> write down
+    open intents -> plan -> approve -> record -> create -> look back, look again -> wait -> write down
 
 Each step has a room of its own; deciding is the core's.
 """
@@ -24,7 +24,6 @@ from reconciler.model.errors import (
     PaymentError,
     ServiceError,
     StalePlanError,
-    StoppedError,
 )
 from reconciler.model.events import Planned, Starting, Waiting
 from reconciler.model.plan import ActionKind, ReasonCode
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Batch
     from reconciler.model.plan import Action, Plan
     from reconciler.model.project import Limits
+    from reconciler.model.result import Finding
 
 
 async def apply(
@@ -63,7 +63,6 @@ async def apply(
     try:
         _audit_recovered(run)
         still_open = await resolve_all(run, run.session.journal.open)  # C7
-        await look_back(run)  # C10
         proposal = await run.stop.unless_over(
             propose(
                 run.eyes,
@@ -75,7 +74,7 @@ async def apply(
             )
         )
         if proposal is None:
-            raise _stopped(run)
+            raise run.stop.error()
         plan = proposal.plan
         if not run.session.journal.warm:
             settle = max((provider.settle for provider in run.eyes.providers.values()), default=0.0)
@@ -95,7 +94,8 @@ async def apply(
         approved = not run.stop.over and (not plan.changes or approve(plan))
         if approved and not run.stop.over:
             await _carry_out(run, proposal, selection)
-            await look_again(run)  # C10
+            await look_back(run, proposal.facts)  # C10
+            await look_again(run)
             batches, failed = await wait_for(run, {action.key for action in plan.actions})
         elif run.stop.over:
             for action in plan.actions:
@@ -108,7 +108,7 @@ async def apply(
     return Applied(
         plan=plan,
         results=results,
-        findings=tuple(run.findings),
+        findings=tuple(_where_it_is_now(run, finding) for finding in run.findings),
         batches=batches,
         failed_files=failed,
         unresolved=tuple(sorted({intent.address for intent in still_open})),
@@ -246,13 +246,10 @@ async def _cold(run: Run) -> None:
         await run.stop.pause(left)
 
 
-def _stopped(run: Run) -> StoppedError:
-    why = "the run's time was up" if run.stop.timed_out else "the run was stopped"
-    return StoppedError(
-        f"{why} before there was a plan, so nothing was created",
-        signal=run.stop.signal,
-        next="Run apply again" + (" with a longer --timeout" if run.stop.timed_out else ""),
-    )
+def _where_it_is_now(run: Run, finding: Finding) -> Finding:
+    """The command that a finding names goes by the address under which its key is recorded in the end."""
+    entry = run.lock.entries.get(finding.key)
+    return finding._replace(address=entry.address) if entry else finding
 
 
 def _over_limit(plan: Plan) -> LimitError:

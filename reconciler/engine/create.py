@@ -120,16 +120,21 @@ class _Create:
         """C2: everything over the directory, by the directory alone; not what the plan was made from."""
         run, key = self.run, self.want.key
         try:
-            seen = await look(
-                self.provider,
-                places(key, run.lock),
-                recorded_ids(key, run.lock),
-                run.eyes.clock,
-                beside=run.listed_over(key),
+            seen = await run.stop.unless_over(
+                look(
+                    self.provider,
+                    places(key, run.lock),
+                    recorded_ids(key, run.lock),
+                    run.eyes.clock,
+                    beside=run.listed_over(key),
+                )
             )
         except FATAL as error:  # every other create would meet it too, and what is in flight shall finish
             run.ended = str(error)
             run.finish(self.action, Outcome.REJECTED, why=str(error), request_id=error.request_id)
+            return None
+        if seen is None:
+            run.finish(self.action, Outcome.NOT_STARTED)
             return None
         if isinstance(seen, Unknown):
             run.finish(self.action, Outcome.UNSEEN, why=seen.why)

@@ -23,11 +23,14 @@ from reconciler.model.result import Outcome
 from reconciler.model.snapshot import Unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.core.recent import Recent
     from reconciler.engine.run import Run
     from reconciler.model.batch import Batch, Home, Key
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Entry
+    from reconciler.model.snapshot import Facts
 
 
 async def look_again(run: Run) -> None:
@@ -52,11 +55,16 @@ async def look_again(run: Run) -> None:
 async def _late(run: Run, intent: Intent) -> None:
     """What came late is recorded beside what stands, and reported; alone, it is what the create came to."""
     key = intent.key
+    seen: Pass | Unknown | None
     try:
         beside = run.listed_over(key)
-        seen = await look(run.provider(key), places(key, run.lock), (), run.eyes.clock, beside=beside)
+        seen = await run.stop.unless_over(
+            look(run.provider(key), places(key, run.lock), (), run.eyes.clock, beside=beside)
+        )
     except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
         seen = Unknown(str(error))
+    if seen is None:
+        return
     if isinstance(seen, Unknown):
         run.eyes.listen(Warned(f"{intent.address}: the last look failed, so it proves nothing: {seen.why}"))
         return
@@ -85,22 +93,29 @@ async def _late(run: Run, intent: Intent) -> None:
         run.finish(result.action, Outcome.FOUND, why="its batch came late", batch=chosen)
 
 
-async def look_back(run: Run) -> None:
+async def look_back(run: Run, facts: Mapping[Key, Facts]) -> None:
     """Look for what came late to the runs of the last day, by one listing from then on of each service.
 
-    Raises:
-        ServiceError: the service does not accept the key.
+    This comes after the plan was carried out: what it finds is recorded and told once, so nothing may end the
+    run between the two; and a batch that the plan adopts is no surplus.
+
+    Args:
+        run: the run.
+        facts: by which the plan decided what is outdated (R2).
     """
     providers = run.eyes.providers
     clocks = {home: provider.clock for home, provider in providers.items()}
-    for home, lately in sorted(recent(run.lock, run.eyes.clock.now(), clocks).items()):
-        if home in providers:
-            await _look_back_on(run, home, lately)
+    for home, lately in sorted(recent(run.before, run.eyes.clock.now(), clocks).items()):
+        if home in providers and not run.over:
+            await _look_back_on(run, home, lately, facts)
 
 
-async def _look_back_on(run: Run, home: Home, lately: Recent) -> None:
+async def _look_back_on(run: Run, home: Home, lately: Recent, facts: Mapping[Key, Facts]) -> None:
     listing = Listing(created_on_or_after=lately.since)
-    scan = await run.stop.unless_over(read_pass(run.eyes.providers[home], listing, run.eyes.clock))
+    try:
+        scan = await run.stop.unless_over(read_pass(run.eyes.providers[home], listing, run.eyes.clock))
+    except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
+        scan = Unknown(str(error))
     if scan is None:
         return
     if not isinstance(scan, Pass):
@@ -109,13 +124,14 @@ async def _look_back_on(run: Run, home: Home, lately: Recent) -> None:
     by_key: defaultdict[Key, list[Batch]] = defaultdict(list)
     for batch in renamed(scan.batches.values(), run.aliases):
         by_key[batch.key].append(batch)
-    # A key whose outcome is open has its own search, which says what belongs to it (C7).
-    open_keys = {intent.key for intent in run.session.journal.open}
-    for key in sorted((lately.keys & by_key.keys()) - open_keys):
+    # A key whose outcome is open, or was a moment ago, has its own search (C7, C10).
+    searched = {intent.key for intent in run.session.journal.open} | run.second_looks.keys()
+    for key in sorted(((lately.keys & by_key.keys()) - searched) & run.lock.entries.keys()):
         entry = run.lock.entries[key]
-        twins = surplus(entry, run.wanted.get(key), by_key[key], run.moment(key))
+        twins = surplus(entry, run.wanted.get(key), facts.get(key), by_key[key], run.moment(key))
         if twins:
             _report(run, entry, twins)
+    run.commit()
 
 
 def _report(run: Run, entry: Entry, twins: tuple[Batch, ...]) -> None:
@@ -127,8 +143,7 @@ def _report(run: Run, entry: Entry, twins: tuple[Batch, ...]) -> None:
             batch,
             origin=Origin.FOUND,
             now=run.eyes.clock.now(),
-            evidence=entry.recorded.evidence,
-            stands=False,
+            stands=False,  # nor with evidence: what it was made for is not known
         )
     run.put(entry)
     ids = {entry.current, *(batch.id for batch in twins)}

@@ -7,6 +7,7 @@ wrong key) are raised instead.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -103,6 +104,7 @@ async def _read_once(
         if on_page is not None:
             on_page()
         before = len(batches)
+        begun = begun if token is not None or page.asked is None else page.asked
         for batch in page.batches:
             order.add(batch)
             if batch.id in batches:
@@ -182,12 +184,13 @@ async def look(
     missing: list[str] = []
     for _ in range(2):
         found: dict[str, Batch] = {}
-        begun = clock.monotonic()
+        begun = math.inf
         for directory in directories:
             result = await read_pass(provider, Listing(directory=directory), clock)
             if isinstance(result, Unknown):
                 return result
             found |= result.batches
+            begun = min(begun, result.begun)
         missing = [name for name in expected if name not in found]
         doubt = await unlisted(provider, missing, own)
         if doubt is None:

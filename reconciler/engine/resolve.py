@@ -106,10 +106,13 @@ async def resolve(run: Run, intent: Intent) -> Resolution:
         begun = clock.monotonic()
         try:
             beside = run.listed_over(intent.key)
-            seen = await look(provider, places(intent.key, run.lock), (), clock, beside=beside)
+            looking = look(provider, places(intent.key, run.lock), (), clock, beside=beside)
+            seen = await run.stop.unless_over(looking)
         except FATAL as error:  # C4: this ends the run, while what is in flight comes back and is recorded
             run.ended = run.ended or str(error)
             return StillOpen(str(error))
+        if seen is None:
+            return StillOpen("the run was stopped while it looked")
         if isinstance(seen, Unknown):
             failed += 1
             if failed >= _MOST_FAILED_LOOKS:

@@ -55,6 +55,7 @@ class Run:
     Attributes:
         id: names the run in journal and audit log.
         lock: the lockfile as it will be written; its entries are this run's own and grow as it goes.
+        before: the lockfile as it was when the run began.
         pins: per provider block, the project that its key turned out to belong to.
         webhooks: per set, what its creates send along.
         aliases: from the key that the service answered with to the one that was asked for (C9).
@@ -82,6 +83,7 @@ class Run:
     second_looks: dict[Key, SecondLook] = field(default_factory=dict)
     notes: Notes = field(init=False)
     _entries: dict[Key, Entry] = field(init=False)
+    before: Lock = field(init=False)
     wanted: dict[Key, DesiredBatch] = field(init=False)
     aliases: dict[Key, Key] = field(init=False)
     _over: defaultdict[tuple[str, ...], set[str]] = field(init=False)
@@ -93,6 +95,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.notes = Notes(self.session)
+        self.before = self.lock
         self._entries = dict(self.lock.entries)
         self.lock = replace(self.lock, entries=self._entries)
         self._over = defaultdict(set)

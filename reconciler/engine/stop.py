@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler.model.errors import StoppedError
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -38,7 +40,9 @@ class Stop:
             clock: what pauses wait by.
             seconds: how long the run may take; None does not bound it.
         """
-        self._loop, self._clock = asyncio.get_running_loop(), clock
+        # Made anew, since the one of an earlier run belongs to that one's loop.
+        self._loop, self._clock, self._event = asyncio.get_running_loop(), clock, asyncio.Event()
+        self.timed_out = False
         if self.over:
             self._event.set()
         if seconds is not None:
@@ -60,6 +64,15 @@ class Stop:
     def over(self) -> bool:
         """Whether somebody asked, or the time is up."""
         return self.signal is not None or self.timed_out
+
+    def error(self) -> StoppedError:
+        """What a run ends with that is to end before it has a plan."""
+        why = "the run's time was up" if self.timed_out else "the run was stopped"
+        return StoppedError(
+            f"{why} before there was a plan, so nothing was created",
+            signal=self.signal,
+            next="Run apply again" + (" with a longer --timeout" if self.timed_out else ""),
+        )
 
     async def pause(self, seconds: float) -> None:
         """Let so many seconds go by, or fewer when the run is to end meanwhile."""

@@ -14,9 +14,9 @@ class AuditLine:
     """What happened to one address.
 
     Attributes:
-        action: the action's kind; or ``resolve`` for what an earlier run had left open, ``recover`` for what
-            it had recorded in the journal alone, ``duplicate`` for a batch that stands beside another, and
-            ``import`` for one recorded by hand.
+        action: the action's kind, ``cancel`` by hand among them; ``resolve`` for what an earlier run had left
+            open, ``recover`` for what it had recorded in the journal alone, ``duplicate`` for a batch that
+            stands beside another, and ``import`` for one recorded by hand.
         outcome: how it ended.
         why: the reason for the action, and after a failure what the service said.
         plan: digest of the plan that was approved.

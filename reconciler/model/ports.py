@@ -57,10 +57,14 @@ class Page(NamedTuple):
     """One page of a listing; ``next`` is None on the last one.
 
     A page may be empty and still have a next one.
+
+    Attributes:
+        asked: by the monotonic clock, when its request's turn had come; None where nobody waits for turns.
     """
 
     batches: Sequence[Batch]
     next: str | None
+    asked: float | None = None
 
 
 class Listing(NamedTuple):

@@ -174,7 +174,7 @@ def result_line(result: Result) -> str:
 def applied_lines(applied: Applied) -> Iterator[str]:
     """What an apply came to: findings first, since they cost money, then the summary."""
     for finding in applied.findings:
-        yield from _finding_lines(finding)
+        yield from finding_lines(finding)
     for address in applied.unresolved:
         yield harmless(
             f"UNRESOLVED {address}: whether a create took effect is not known; run apply again, or say it"
@@ -183,7 +183,7 @@ def applied_lines(applied: Applied) -> Iterator[str]:
     for address in applied.not_looked_again:
         yield harmless(
             f"NOT SURE {address}: a reply was lost, and the run ended before its last look for late batches;"
-            " the next apply waits and looks."
+            " the next apply looks."
         )
     if applied.timed_out:
         yield "Stopped: the time of --timeout was up. Run apply again; it goes on from here."
@@ -210,7 +210,8 @@ def summary_line(applied: Applied) -> str:
     return text
 
 
-def _finding_lines(finding: Finding) -> Iterator[str]:
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """What was found and costs money, with the command that helps."""
     ids = ", ".join(finding.batches)
     if finding.ambiguous:
         yield harmless(

@@ -92,7 +92,7 @@ def test_webhooks_are_sent_in_the_api_s_words_with_their_secrets(folder: Path) -
         file.write(_WEBHOOKS)
     project = load(folder)
     environ = {"HOOK_TOKEN": "t-1", "HOOK_SECRET": "s-1"}
-    services = Services(project, environ, clock=_no_clock, listen=print, at_once=1, patience=Stop())  # type: ignore[arg-type]
+    services = Services(project, environ, clock=_no_clock, listen=print, at_once=1, stop=Stop())  # type: ignore[arg-type]
     assert services.webhooks() == {
         "invoices": (),
         "receipts": (

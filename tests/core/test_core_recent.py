@@ -41,9 +41,9 @@ def test_what_was_made_in_the_last_day_is_looked_for_from_then_on(origin: Origin
 
 
 def test_what_is_older_than_a_day_is_not_by_their_clock_or_else_by_our_note() -> None:
-    for theirs in (THEIRS, None):
-        assert looked_for(entry(age=RECENT), theirs=theirs) != {}
-        assert looked_for(entry(age=RECENT + timedelta(seconds=1)), theirs=theirs) == {}
+    for theirs, ahead in ((THEIRS, timedelta()), (None, THEIRS - NOW)):
+        assert looked_for(entry(age=RECENT + ahead), theirs=theirs) != {}
+        assert looked_for(entry(age=RECENT + ahead + timedelta(seconds=1)), theirs=theirs) == {}
     old = entry(age=RECENT + timedelta(days=9))
     just_adopted = replace(old.recorded, recorded_at=NOW, origin=Origin.ADOPTED)
     assert looked_for(replace(old, batches=(just_adopted,))) == {}
@@ -76,14 +76,16 @@ def live(name: str, status: Status = Status.RUNNING) -> Batch:
         ([live("bat-2", Status.COMPLETED)], ["bat-2"]),
         ([live("bat-2", Status.FAILED), live("bat-3", Status.CANCELLED)], []),
         ([live("bat-1", Status.FAILED), live("bat-2")], []),
+        ([replace(live("bat-2"), created_at=THEIRS - timedelta(hours=3))], ["bat-2"]),
+        ([replace(live("bat-2"), created_at=THEIRS - timedelta(hours=3, seconds=1))], []),
     ],
 )
 def test_surplus_is_what_stands_unrecorded_beside_what_stands(seen: list[Batch], ids: list[str]) -> None:
-    assert [batch.id for batch in surplus(entry(), None, seen, Moment(NOW, THEIRS))] == ids
+    assert [batch.id for batch in surplus(entry(), None, None, seen, Moment(NOW, THEIRS))] == ids
 
 
 def test_beside_a_recorded_twin_nothing_is_surplus_again() -> None:
     one = entry()
     twin = replace(one.recorded, id="bat-2")
     both = replace(one, batches=(one.recorded, twin))
-    assert surplus(both, None, [live("bat-1"), live("bat-2")], Moment(NOW, THEIRS)) == ()
+    assert surplus(both, None, None, [live("bat-1"), live("bat-2")], Moment(NOW, THEIRS)) == ()

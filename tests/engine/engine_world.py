@@ -95,6 +95,7 @@ class Service:
         self.order: Callable[[list[Batch]], list[Batch]] = lambda batches: batches
         self.turn: Callable[[], Awaitable[None]] = self._at_once
         self.renames: dict[str, str] = {}
+        self.changed: dict[str, datetime] = {}
         self.ahead = timedelta()
         self.requests: list[str] = []
         self.sent_at: list[float] = []
@@ -169,7 +170,7 @@ class Service:
 
     async def files(self, directory: str) -> AsyncIterator[DirectoryFile]:
         await self._request(f"files {directory}")
-        yield DirectoryFile(f"fil-{directory}", "a.pdf")
+        yield DirectoryFile(f"fil-{directory}", "a.pdf", self.changed.get(directory))
 
     async def configuration(self, configuration: str) -> Configuration | None:
         await self._request(f"configuration {configuration}")

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from engine_time import START
-from engine_world import SETTLE, Lost, World
+from engine_world import CONFIGURATION, SETTLE, Lost, World, wanted
 
 from reconciler.model.batch import Status
-from reconciler.model.errors import UnavailableError
+from reconciler.model.errors import LimitError, UnavailableError
 from reconciler.model.events import Warned
 from reconciler.model.lock import Origin
+from reconciler.model.manifest import OnChange, Rerun
+from reconciler.model.project import Limits
 from reconciler.model.result import Finding, Outcome
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def test_what_took_effect_after_its_run_had_ended_is_reported_once_by_the_next_o
     assert [(line.action, line.batch, line.outcome) for line in world.ledger.lines] == [
         ("duplicate", "bat-1", "recorded")
     ]
-    assert world.service.requests[0] == "list *"
+    assert "list *" in world.service.requests
     assert world.apply().findings == ()
     assert world.service.count("create") == 0
 
@@ -131,3 +133,68 @@ def test_a_listing_that_fails_is_a_warning_and_no_proof(world: World) -> None:
     ]
     world.service.on_list = lambda _, __, page: page
     assert world.apply().findings == (duplicate(world, "bat-1", "bat-2", stands="bat-2"),)
+
+
+def test_a_twin_that_was_made_for_changed_files_is_adopted_and_nothing_is_made_a_third_time(
+    world: World,
+) -> None:
+    """The state of another job that was not handed on: its batch is the one that is wanted now."""
+    world.rerun = Rerun(on_input_change=OnChange.RERUN)
+    world.apply()
+    world.service.set("bat-1", Status.COMPLETED)
+    world.apply()
+    world.time.seconds += HOUR
+    world.service.changed["dir-001"] = world.time.now()
+    world.time.seconds += HOUR
+    world.service.put("dir-001", status=Status.COMPLETED)
+
+    applied = world.apply()
+
+    assert [r.outcome for r in applied.results] == [Outcome.ADOPTED]
+    assert applied.findings == ()
+    assert world.apply().findings == ()
+    assert world.service.count("create") == 1
+
+
+def test_an_earlier_rerun_is_no_twin_of_what_is_adopted_after_it(world: World) -> None:
+    world.service.put("dir-001", status=Status.COMPLETED)
+    world.time.seconds += 2 * HOUR
+    world.service.put("dir-001", status=Status.COMPLETED)
+
+    assert [r.outcome for r in world.apply().results] == [Outcome.ADOPTED]
+    assert world.apply().findings == ()
+
+
+def test_a_run_that_is_refused_leaves_the_report_to_the_next_one(world: World) -> None:
+    world.service.script += [Lost(3 * SETTLE), None]
+    world.apply()
+    world.time.seconds += HOUR
+    world.names.append("dir-002")
+    world.service.directories.add("dir-002")
+
+    with pytest.raises(LimitError):
+        world.apply(limits=Limits(max_creates=0))
+    world.apply(approve=False)
+
+    assert world.apply().findings == (duplicate(world, "bat-1", "bat-2", stands="bat-2"),)
+
+
+def test_the_command_that_is_told_goes_by_the_address_that_the_batch_has_in_the_end(world: World) -> None:
+    world.service.script += [Lost(3 * SETTLE), None]
+    world.apply()
+    world.time.seconds += HOUR
+    world.names, world.also = [], [wanted("other", "dir-001", world.rerun, CONFIGURATION)]
+    world.sets = {"other": "sha256:other"}
+
+    (finding,) = world.apply().findings
+
+    assert str(finding.address) == "other/dir-001"
+
+
+def test_of_what_is_forgotten_no_twin_is_told(world: World) -> None:
+    world.service.script += [Lost(3 * SETTLE), None]
+    world.apply()
+    world.time.seconds += HOUR
+    world.names = []
+
+    assert world.apply().findings == ()

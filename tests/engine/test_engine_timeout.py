@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from engine_world import SETTLE, Lost, World
 
 from reconciler.cli.exits import Exit, of_apply, of_error
+from reconciler.engine.stop import Stop
 from reconciler.model.errors import StoppedError
 from reconciler.model.events import Waiting
 from reconciler.model.intent import Throttled
@@ -69,6 +71,18 @@ def test_a_wait_for_the_service_ends_and_says_what_it_was_for(world: World) -> N
     assert [e for e in world.events if isinstance(e, Waiting)] == [Waiting("set/dir-001: slow down", 300.0)]
     assert [r.outcome for r in applied.results] == [Outcome.NOT_STARTED] * 4
     assert world.time.seconds == pytest.approx(begun + 20)
+
+
+def test_one_stop_does_for_several_runs_one_after_the_other(world: World) -> None:
+    stop = Stop()
+
+    async def short_run() -> tuple[float, str | None]:
+        stop.bind(world.time, 100.0)
+        begun = world.time.seconds
+        await stop.pause(3.0)
+        return world.time.seconds - begun, await stop.unless_over(asyncio.sleep(0, "done"))
+
+    assert [world.time.run(short_run()) for _ in range(3)] == [(3.0, "done")] * 3
 
 
 def test_a_lost_reply_stays_open_and_the_run_says_so(world: World) -> None:

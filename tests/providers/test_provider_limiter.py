@@ -181,7 +181,7 @@ def test_a_service_that_has_answered_nothing_for_long_is_given_up_and_not_sent_t
     error = run(scenario())
     assert asked == limits.HOPELESS_FAILURES
     assert str(error) == (
-        "the service is not tried any more in this run: it has answered none of 20 requests in 80 s."
+        "the service is not tried any more in this run: all of the last 20 requests failed, in 80 s."
         " Run the command again later"
     )
 
@@ -232,6 +232,25 @@ def test_a_request_that_is_cancelled_while_it_waits_leaves_its_turn_to_others() 
         await stand.ask()
 
     run(scenario())
+
+
+def test_who_is_urgent_goes_before_all_who_wait() -> None:
+    stand, order = Stand(1), list[str]()
+
+    async def one(name: str, *, urgent: bool) -> None:
+        async with stand.limiter.turn(urgent=urgent):
+            order.append(name)
+
+    async def scenario() -> None:
+        async with stand.limiter.turn():
+            looks = [asyncio.ensure_future(one(f"look {number}", urgent=False)) for number in range(3)]
+            await asyncio.sleep(0)
+            create = asyncio.ensure_future(one("create", urgent=True))
+            await asyncio.sleep(0)
+        await asyncio.gather(*looks, create)
+
+    run(scenario())
+    assert order == ["create", "look 0", "look 1", "look 2"]
 
 
 def test_a_pause_does_not_keep_the_turns_of_those_who_were_sent_away() -> None:

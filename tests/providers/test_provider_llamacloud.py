@@ -312,7 +312,7 @@ def test_a_listing_sends_every_filter_with_plus_signs_encoded() -> None:
     half_past = datetime.fromisoformat("2026-09-01T14:30:00+02:30")
     listing = Listing("dir+1", Status.FAILED, half_past, datetime(2026, 9, 2, 0, 0, 0, 7, tzinfo=UTC))
     found = run(cloud(service, project="prj-1", organization="org-1").list_page(listing, "t+1"))
-    assert found == Page((), "a+b/c=")
+    assert found == Page((), "a+b/c=", 1000.0)
     path, _, query = service.lines[0].partition("?")
     assert path == "GET /api/v2/batches"
     assert query.split("&") == [
@@ -333,15 +333,15 @@ def test_batches_of_other_directories_are_dropped_from_a_directorys_listing() ->
     provider = cloud(service)
     other = Batch("bat-3", KEY, Status.OTHER, BATCH.created_at)
     foreign = Batch("bat-2", KEY._replace(directory="dir-2"), Status.PENDING, BATCH.created_at)
-    assert run(provider.list_page(Listing(directory="dir-1"), None)) == Page((BATCH, other), None)
-    assert run(provider.list_page(Listing(), None)) == Page((BATCH, foreign, other), None)
+    assert run(provider.list_page(Listing(directory="dir-1"), None)) == Page((BATCH, other), None, 1000.0)
+    assert run(provider.list_page(Listing(), None)) == Page((BATCH, foreign, other), None, 1000.0)
 
 
 def test_a_job_type_of_the_future_is_left_out_of_a_scan_but_not_of_a_proof_of_absence() -> None:
     body = {"items": [record(config={"job": {"type": "split_v9", "configuration_id": "c"}}), record()]}
     service = Service([reply(200, body), reply(200, body)])
     provider = cloud(service)
-    assert run(provider.list_page(Listing(), None)) == Page((BATCH,), None)
+    assert run(provider.list_page(Listing(), None)) == Page((BATCH,), None, 1000.0)
     with pytest.raises(UnexpectedReplyError) as caught:
         run(provider.list_page(Listing(directory="dir-1"), None))
     assert str(caught.value) == (

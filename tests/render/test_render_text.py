@@ -157,7 +157,7 @@ def test_duplicates_and_ambiguity_name_the_ids_and_what_to_do() -> None:
         "  If it is this work: reconciler import invoices/dir-a bat-3",
         (
             "NOT SURE invoices/dir-b: a reply was lost, and the run ended before its last look for late"
-            " batches; the next apply waits and looks."
+            " batches; the next apply looks."
         ),
         "Stopped: the time of --timeout was up. Run apply again; it goes on from here.",
         "Ended early: the service answered 402: no credits",

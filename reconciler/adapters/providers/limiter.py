@@ -102,26 +102,26 @@ class Limiter:
         return int(self._allowed)
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
-        """Wait for a turn, and have it.
+    async def turn(self, *, urgent: bool = False) -> AsyncIterator[Turn]:
+        """Wait for a turn, and have it; ``urgent`` goes before all who wait: a create's look grows old.
 
         Raises:
             RateLimitedError: the service asks for a longer pause than a run waits, or the run is to end.
             GivenUpError: the service has not answered for so long that it is not tried any more.
         """
-        await self._enter()
+        await self._enter(urgent=urgent)
         try:
             await self._door()
             yield Turn(self)
         finally:
             self._leave()
 
-    async def _enter(self) -> None:
+    async def _enter(self, *, urgent: bool) -> None:
         if self._under_way < self.allowed and not self._queue:
             self._under_way += 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(place)
+        (self._queue.appendleft if urgent else self._queue.append)(place)
         try:
             await place
         except asyncio.CancelledError:
@@ -159,7 +159,7 @@ class Limiter:
         if self._failures >= HOPELESS_FAILURES and silent >= HOPELESS_SECONDS:
             raise GivenUpError(
                 "the service is not tried any more in this run",
-                why=f"it has answered none of {self._failures} requests in {silent:,.0f} s",
+                why=f"all of the last {self._failures} requests failed, in {silent:,.0f} s",
                 next="Run the command again later",
             )
 

@@ -3,7 +3,7 @@
 The same code speaks to the cloud and, through a client over an ASGI transport, to the embedded service.
 How a request travels is ``transport``'s business, what a reply holds ``wire``'s. Kept here:
 
-- **C4**: a create is one POST, whatever happens to it, and its outcome is one of five values.
+- **C4**: a create is one POST, whatever happens to it, and its outcome is one of six values.
 - **O5**: a page token that repeats, or a listing that does not end, is an error and never an end.
 - **O6**: reads go through ``retry``; creates and cancels do not.
 
@@ -130,11 +130,6 @@ class LlamaCloud:
         """The service's own time as its last reply gave it, moved on to now; None before a reply."""
         return self._transport.service_time
 
-    @property
-    def send_timeout(self) -> float:
-        """Seconds after which a create has certainly ended, one way or another (C1)."""
-        return self._transport.deadline
-
     async def list_page(self, listing: Listing, token: str | None) -> Page:
         """One page of the live batches; ``token`` is the ``next`` of the page before.
 
@@ -154,13 +149,14 @@ class LlamaCloud:
             ("page_token", token),
         )
         item = self._batch if listing.directory is not None else self._batch_if_known
-        batches, following = wire.decode(await self._read(BATCHES, *query), partial(wire.page, item=item))
+        reply = await self._read(BATCHES, *query)
+        batches, following = wire.decode(reply, partial(wire.page, item=item))
         wanted = (
             batch
             for batch in batches
             if listing.directory is None or batch.key.directory == listing.directory
         )
-        return Page(tuple(wanted), following)
+        return Page(tuple(wanted), following, reply.asked)
 
     async def get(self, batch: str) -> Batch:
         """One batch by its id.

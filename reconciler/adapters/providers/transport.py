@@ -26,7 +26,7 @@ import asyncio
 import logging
 import re
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
@@ -96,6 +96,7 @@ class Reply:
         request_id: the service's own name for the request, or "".
         retry_after: seconds to wait as the service said; None when it did not say, or made no sense.
         location: where a redirect points, cut short; it is never followed.
+        asked: by the monotonic clock, when the request's turn had come.
     """
 
     status: int
@@ -105,6 +106,7 @@ class Reply:
     request_id: str = ""
     retry_after: float | None = None
     location: str = ""
+    asked: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -146,6 +148,7 @@ class Transport:
         self._dated: tuple[datetime, float] | None = None
         key = client.headers.get("authorization", "").rpartition(" ")[2]
         self._redaction = Redaction((key, *secrets))
+        self._redaction_of_key = Redaction((key,))
 
     @property
     def service_time(self) -> datetime | None:
@@ -158,12 +161,13 @@ class Transport:
         except OverflowError:
             return None  # it was the last second of the year 9999
 
-    async def exchange(self, request: Request, objection: Callable[[], str] = lambda: "") -> Reply:
+    async def exchange(self, request: Request, objection: Callable[[], str] | None = None) -> Reply:
         """Send once and give what came back; redirects are replies like any other.
 
         Args:
             request: what to send.
-            objection: asked right before the first byte; what it gives, unless "", is why not to send.
+            objection: asked right before the first byte; what it gives, unless "", is why not to send. Who
+                brings one has the next turn.
 
         Raises:
             WithheldError: there was an objection, and nothing was sent.
@@ -174,8 +178,8 @@ class Transport:
         """
         where = f"{request.method} {self._endpoint}{request.path}"
         query = urlencode(request.query)
-        async with self._limiter.turn() as turn:
-            if why := objection():
+        async with self._limiter.turn(urgent=objection is not None) as turn:
+            if objection is not None and (why := objection()):
                 raise WithheldError(why)
             begun = self._clock.monotonic()
             try:
@@ -185,6 +189,7 @@ class Transport:
                 _LOG.debug("%s?%s: %s (%s)", where, query, error.what, error.why)
                 raise
             turn.answered(reply.status, reply.retry_after)
+            reply = replace(reply, asked=begun)
         took = 1000 * (self._clock.monotonic() - begun)
         _LOG.debug(
             "%s?%s: %d, %d bytes, %.0f ms, request %s",
@@ -223,7 +228,7 @@ class Transport:
                 status=response.status_code,
                 where=where,
                 reason=one_line(self._redacted(response.reason_phrase)),
-                body=self._redaction.body(await _body(response, where)),
+                body=self._shown(response).body(await _body(response, where)),
                 request_id=self._request_id(response),
                 retry_after=self._retry_after(response),
                 location=one_line(self._redacted(response.headers.get("location", ""))),
@@ -236,6 +241,10 @@ class Transport:
             ) from None
         finally:
             await response.aclose()
+
+    def _shown(self, response: httpx.Response) -> Redaction:
+        """What is taken out of a reply. Decisions are made on a good one: a webhook's header may be an id."""
+        return self._redaction_of_key if response.is_success else self._redaction
 
     def _take_date(self, response: httpx.Response) -> None:
         date = _http_date(response.headers.get("date", ""))

@@ -79,12 +79,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield one
 
 
-@pytest.mark.parametrize("lateness", _LATENESS, ids=lambda lateness: lateness.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The cases of the form that was asked for."""
+    if "lateness" in metafunc.fixturenames:
+        long = metafunc.config.getoption("--long")
+        cases = [pytest.param(each, id=each.name) for each in _LATENESS if long or not each.long]
+        metafunc.parametrize("lateness", cases)
+
+
 def test_every_duplicate_is_reported_once_and_recorded(
-    lateness: Lateness, shared: Service, tmp_path: Path, *, long: bool
+    lateness: Lateness, shared: Service, tmp_path: Path
 ) -> None:
-    if lateness.long and not long:
-        pytest.skip("for the long form")
     directories = names(lateness.name, _DIRECTORIES)
     place = Place(tmp_path, shared, lateness.name, directories, CONFIGURATIONS[:1])
     place.write(SETTLE)

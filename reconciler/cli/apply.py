@@ -86,7 +86,7 @@ def apply_command(
         out.say(line for finding in applied.findings for line in finding_lines(finding))
         out.note("Nothing was applied.")
         return of_apply(applied) or Exit.ERROR
-    if applied.plan.changes or applied.results or applied.batches:
+    if applied.plan.changes or applied.batches or of_apply(applied) != Exit.DONE:
         out.say(applied_lines(applied))
     if format == "json":
         out.document(applied_document(applied))

@@ -242,7 +242,9 @@ async def _cold(run: Run) -> None:
     """
     left = run.cold_until - run.eyes.clock.monotonic()
     if left > 0 and not run.over:
-        run.eyes.listen(Waiting("no notes of a last run are here, so absence has to be seen twice", left))
+        run.eyes.listen(
+            Waiting("no last run has closed its journal here, so absence has to be seen twice", left)
+        )
         await run.stop.pause(left)
 
 

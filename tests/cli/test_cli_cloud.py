@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 import uvicorn
 from session import Session, copy_example
@@ -77,6 +78,26 @@ def test_the_cloud_gets_each_batch_once_and_apply_does_not_stay(session: Session
     assert len(asked) == 3
     assert all("project_id=prj-cloud" in line for line in asked)  # where the creates are sent to (C2)
     assert session.run("reconciler apply --auto-approve")[-1] == "Apply: 3 adopted."
+
+
+def test_a_duplicate_is_told_even_by_a_run_that_has_nothing_else_to_do(session: Session) -> None:
+    session.run("reconciler apply --auto-approve")
+    base_url = session.environment["LLAMA_CLOUD_BASE_URL"]
+    job = {"type": "parse_v2", "configuration_id": "cfg-PARSE_AGENTIC"}
+    body = {"source_directory_id": "dir-receipts", "config": {"job": job}}
+    headers = {"Authorization": f"Bearer {_KEY}"}
+    httpx.post(f"{base_url}/api/v2/batches", json=body, headers=headers).raise_for_status()
+
+    printed = session.run("reconciler apply --auto-approve")
+
+    told = [line for line in printed if line.startswith(("DUPLICATE", "  To cancel", "[exit"))]
+    assert len(told) == 3
+    assert told[0].startswith("DUPLICATE receipts/dir-receipts: ")
+    assert told[1].startswith("  To cancel the surplus one: reconciler cancel receipts/dir-receipts <bat")
+    assert told[2] == "[exit 5]"
+    assert session.run("reconciler apply --auto-approve") == [
+        "No changes. 3 batches as desired, 3 of them still running."
+    ]
 
 
 def test_a_wrong_key_is_one_error_and_no_key_is_ever_shown(session: Session) -> None:

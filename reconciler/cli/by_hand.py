@@ -43,8 +43,8 @@ def cancel_command(
     """Ask the service to cancel the batch that stands at ADDRESS (SET/DIRECTORY_ID).
 
     With BATCH_ID, another batch that is recorded there, such as a surplus one. The service cancels when it
-    gets to it; a request whose reply is lost is not sent again, but looked after. What was cancelled is not created again until the
-    manifest says so (rerun.after, or rerun.onCancelled).
+    gets to it; a request whose reply is lost is not sent again, but looked after. What was cancelled is not
+    created again until the manifest says so (rerun.after, or rerun.onCancelled).
     """
     if not (auto_approve or sys.stdin.isatty()):
         raise click.UsageError("without a terminal to ask on, cancel needs --auto-approve")

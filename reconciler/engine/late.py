@@ -1,6 +1,7 @@
 """What shows up after everybody has stopped looking for it: the second look, and the look back (C10).
 
 Nothing is sent here, and nothing that is found undoes what stands: it is recorded beside it, and reported.
+It gets into the lockfile with the end of the run, which tells of it: what is recorded is not told again.
 """
 
 from __future__ import annotations
@@ -49,7 +50,6 @@ async def look_again(run: Run) -> None:
     await each(
         [item.intent for item in pending.values()], run.eyes.at_once, lambda intent: _late(run, intent)
     )
-    run.commit()
 
 
 async def _late(run: Run, intent: Intent) -> None:
@@ -96,8 +96,7 @@ async def _late(run: Run, intent: Intent) -> None:
 async def look_back(run: Run, facts: Mapping[Key, Facts]) -> None:
     """Look for what came late to the runs of the last day, by one listing from then on of each service.
 
-    This comes after the plan was carried out: what it finds is recorded and told once, so nothing may end the
-    run between the two; and a batch that the plan adopts is no surplus.
+    This comes after the plan was carried out: a batch that the plan adopts is no surplus.
 
     Args:
         run: the run.
@@ -131,7 +130,6 @@ async def _look_back_on(run: Run, home: Home, lately: Recent, facts: Mapping[Key
         twins = surplus(entry, run.wanted.get(key), facts.get(key), by_key[key], run.moment(key))
         if twins:
             _report(run, entry, twins)
-    run.commit()
 
 
 def _report(run: Run, entry: Entry, twins: tuple[Batch, ...]) -> None:

@@ -198,3 +198,33 @@ def test_of_what_is_forgotten_no_twin_is_told(world: World) -> None:
     world.names = []
 
     assert world.apply().findings == ()
+
+
+def test_a_run_that_is_killed_after_it_found_a_twin_leaves_it_to_the_next_one(tmp_path: Path) -> None:
+    """What is in the lockfile is told to nobody again: so it gets there with the very end of the run."""
+    told = silent = 0
+    for instant in range(100):
+        folder = tmp_path / str(instant)
+        folder.mkdir()
+        world = World(folder)
+        world.warm()
+        world.service.script += [Lost(3 * SETTLE), None]
+        world.apply()
+        world.time.seconds += HOUR
+        world.names.append("dir-002")  # whose lost reply keeps the run for a second look
+        world.service.directories.add("dir-002")
+        world.service.script.append(Lost())
+        came = world.die_at(instant)
+        if len(came) <= instant:
+            break
+        if "before list *" not in came:
+            continue  # it had not looked back yet
+        in_the_lockfile = '"bat-1"' in (folder / "reconciler.lock").read_text()
+
+        findings = world.apply().findings
+
+        expected = () if in_the_lockfile else (duplicate(world, "bat-1", "bat-2", stands="bat-2"),)
+        assert findings == expected, came
+        told, silent = told + (not in_the_lockfile), silent + in_the_lockfile
+    # Silent are the instants of writing the lockfile and of what follows it: the audit log has its line.
+    assert told >= silent > 0

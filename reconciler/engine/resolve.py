@@ -164,13 +164,7 @@ def _unexplained(run: Run, intent: Intent, new: list[Batch]) -> list[str]:
     service may take the two configurations for one. A reply that named it does, or an open intent of its own.
     """
     open_keys = {other.key for other in run.session.journal.open if other.id != intent.id}
-    named = {
-        item.id
-        for entry in run.lock.entries.values()
-        for item in entry.batches
-        if item.origin is Origin.CREATED
-    }
-    return sorted(batch.id for batch in new if batch.key not in open_keys and batch.id not in named)
+    return sorted(batch.id for batch in new if batch.key not in open_keys and batch.id not in run.named)
 
 
 def found_for(run: Run, entry: Entry | None, intent: Intent, batch: Batch, *, stands: bool = True) -> Entry:

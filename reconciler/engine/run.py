@@ -20,6 +20,8 @@ from reconciler.model.audit import AuditLine
 from reconciler.model.errors import StateError
 from reconciler.model.events import Done, Failed
 from reconciler.model.intent import Settled
+from reconciler.model.lock import Origin
+from reconciler.model.project import DEFAULT_SETTLE
 from reconciler.model.result import Finding, Outcome, Result
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Run:
     Attributes:
         id: names the run in journal and audit log.
         lock: the lockfile as it will be written; its entries are this run's own and grow as it goes.
+        named: the ids of recorded batches that a reply to one of our creates named.
         before: the lockfile as it was when the run began.
         pins: per provider block, the project that its key turned out to belong to.
         webhooks: per set, what its creates send along.
@@ -83,6 +86,7 @@ class Run:
     second_looks: dict[Key, SecondLook] = field(default_factory=dict)
     notes: Notes = field(init=False)
     _entries: dict[Key, Entry] = field(init=False)
+    named: set[str] = field(init=False)
     before: Lock = field(init=False)
     wanted: dict[Key, DesiredBatch] = field(init=False)
     aliases: dict[Key, Key] = field(init=False)
@@ -103,6 +107,7 @@ class Run:
         self._turns = defaultdict(asyncio.Lock)
         self._fresh = {item.id for entry in self.session.journal.recovered for item in entry.batches}
         self.aliases = {}
+        self.named = set()
         for entry in self._entries.values():
             self._index(entry)
         self.wanted = {want.key: want for want in self.desired.batches}
@@ -159,7 +164,8 @@ class Run:
         knows of it: should it be desired again, the next run has to be cold to see it (C2).
         """
         entry = self._entries.pop(key)
-        young = timedelta(seconds=self.provider(key).settle if key.home in self.eyes.providers else 0.0)
+        there = self.eyes.providers.get(key.home)
+        young = timedelta(seconds=there.settle if there else DEFAULT_SETTLE)
         now = self.eyes.clock.now()
         self._dropped_young |= any(now - item.recorded_at < young for item in entry.batches)
 
@@ -167,6 +173,7 @@ class Run:
         self._keys_over[entry.key[:3]].add(entry.key)
         self._over[entry.key[:3]].update(item.id for item in entry.batches)
         self.aliases |= aliases_in(entry)
+        self.named.update(item.id for item in entry.batches if item.origin is Origin.CREATED)
 
     def doubt(self, intent: Intent, sent: float) -> None:
         """Have the key of an unknown outcome looked for once more (C10).

@@ -75,10 +75,10 @@ class FileStore:
         """
         # The journal first: what a run that ends meanwhile takes out of it is in the lockfile by then.
         content = b""
-        with explained("read", self._journal_shown), contextlib.suppress(FileNotFoundError):
-            content = self._journal.read_bytes()
-        text = self._read_lockfile()
-        return self._together(read_journal(content, self._journal_shown), text)
+        with explained("read", self.journal_shown), contextlib.suppress(FileNotFoundError):
+            content = self.journal.read_bytes()
+        text = self.read_lockfile()
+        return self._together(read_journal(content, self.journal_shown), text)
 
     @contextlib.contextmanager
     def hold(self, timeout: float) -> Iterator[FileSession]:
@@ -88,24 +88,24 @@ class FileStore:
             LockHeldError: another process held it for ``timeout`` seconds.
             StateError: the files cannot be used.
         """
-        with explained("write", self._journal_shown):
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        with explained("write", self.journal_shown):
+            self.journal.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             self._acquire(descriptor, timeout)
             content = read_all(descriptor)
-            journal = read_journal(content, self._journal_shown)
+            journal = read_journal(content, self.journal_shown)
             opened = Opened(secrets.token_hex(4), self.holder, stamp(self.now))
             session: FileSession | None = None
             try:
-                with explained("write", self._journal_shown):
+                with explained("write", self.journal_shown):
                     if journal.size != len(content):
                         os.ftruncate(descriptor, journal.size)
                     # Before all else: others may be asking already who holds the lock.
                     append(descriptor, write_note(opened))
                     if not content:  # a new file's name is to last as long as its lines
-                        sync_folder(self._journal.parent)
-                text = self._read_lockfile()
+                        sync_folder(self.journal.parent)
+                text = self.read_lockfile()
                 lock, state = self._together(journal, text)
                 session = FileSession(
                     self, descriptor, lock=lock, journal=state, text=text, of=journal.lineage
@@ -120,11 +120,13 @@ class FileStore:
             os.close(descriptor)
 
     @property
-    def _journal(self) -> Path:
+    def journal(self) -> Path:
+        """Where the journal is, beside the lockfile."""
         return self.path.with_name(self.path.name + ".journal")
 
     @property
-    def _journal_shown(self) -> str:
+    def journal_shown(self) -> str:
+        """The journal's name as messages give it."""
         return self.shown + ".journal"
 
     def _acquire(self, descriptor: int, timeout: float) -> None:
@@ -139,7 +141,7 @@ class FileStore:
                 time.sleep(_POLL)
             except OSError as error:
                 raise StateError(
-                    "the file system does not lock files", where=self._journal_shown, why=error.strerror or ""
+                    "the file system does not lock files", where=self.journal_shown, why=error.strerror or ""
                 ) from error
             else:
                 return
@@ -147,14 +149,14 @@ class FileStore:
     def _holder(self) -> str:
         """Who signed for the lock, or "": one that has just taken it has not signed yet."""
         try:
-            return read_journal(self._journal.read_bytes(), self._journal_shown).holder
+            return read_journal(self.journal.read_bytes(), self.journal_shown).holder
         except (OSError, StateError):
             return ""
 
     def _held(self, holder: str) -> LockHeldError:
         return LockHeldError(
             f"the lock is held by {holder or 'another process'}",
-            where=self._journal_shown,
+            where=self.journal_shown,
             next="Wait with --lock-timeout 10m; a lock never outlives the process that holds it",
         )
 
@@ -178,15 +180,20 @@ class FileStore:
             raise StateError(
                 "the lockfile is not the one that the journal beside it belongs to",
                 where=self.shown,
-                why=f"it is of lineage {lock.lineage}, and {self._journal_shown} of {journal.lineage}"
+                why=f"it is of lineage {lock.lineage}, and {self.journal_shown} of {journal.lineage}"
                 + (f", with {left} of its creates not in any lockfile yet" if left else ""),
                 next="Put the journal's own lockfile back (git log has it). Only if this one is right, remove"
-                f" {self._journal_shown}: the next apply is cold, and looks twice before it creates anything",
+                f" {self.journal_shown}: the next apply is cold, and looks twice before it creates anything",
             )
         state = JournalState(journal.open, journal.recovered, warm=journal.closed == _digest(text))
         return _recovered(lock, journal), state
 
-    def _read_lockfile(self) -> bytes:
+    def read_lockfile(self) -> bytes:
+        """The lockfile's bytes, or none where there is none.
+
+        Raises:
+            StateError: it cannot be read, or is no text.
+        """
         with explained("read", self.shown):
             if self.path.is_symlink():
                 raise StateError(
@@ -240,13 +247,13 @@ class FileSession:
         """
         mine = os.fstat(self._descriptor)
         try:
-            there = self._store._journal.stat()  # noqa: SLF001 - one room, two classes
+            there = self._store.journal.stat()
         except OSError:
             there = None
         if there is None or (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             raise LockLostError(
                 "the journal was removed or replaced while this run held its lock",
-                where=self._store._journal_shown,  # noqa: SLF001 - as above
+                where=self._store.journal_shown,
                 why="nothing was sent after that was seen",
                 next="Run apply again; it looks before it creates",
             )
@@ -275,7 +282,7 @@ class FileSession:
         of = self.lock.lineage or self._of
         if of != self._of:
             notes = [Belongs(of), *notes]
-        with self._writing, explained("write", self._store._journal_shown):  # noqa: SLF001 - as above
+        with self._writing, explained("write", self._store.journal_shown):
             append(self._descriptor, b"".join(write_note(note) for note in notes))
         self._of = of
         self.idle = False
@@ -303,7 +310,7 @@ class FileSession:
         if text != self._text:
             self.idle = False
             self.confirm()
-            if self._store._read_lockfile() != self._text:  # noqa: SLF001 - as above
+            if self._store.read_lockfile() != self._text:
                 raise StateError(
                     "the lockfile was changed while this run held its lock",
                     where=self._store.shown,
@@ -326,7 +333,7 @@ class FileSession:
             if self._open:
                 return
             self.idle = False
-            with explained("write", self._store._journal_shown):  # noqa: SLF001 - as above
+            with explained("write", self._store.journal_shown):
                 # Cut first, then write: a crash in between leaves an empty journal, which is merely cold.
                 os.ftruncate(self._descriptor, 0)
             self._of = ""

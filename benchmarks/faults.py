@@ -85,7 +85,7 @@ class Emulator:
     def get(self, path: str) -> Any:  # noqa: ANN401 - decoded JSON
         """What it answers."""
         request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {_KEY}"})  # noqa: S310 - our own
-        with urllib.request.urlopen(request) as reply:  # noqa: S310
+        with urllib.request.urlopen(request) as reply:  # noqa: S310 - the stand-in on loopback
             return json.load(reply)
 
     def directories_of_batches(self) -> list[str]:

@@ -132,16 +132,15 @@ def _open(intent: Intent, now: datetime, address: Address | None = None) -> Acti
         now: this tool's clock.
         address: where its key is desired now; None when it is not any more, and so cannot be imported.
     """
-    ways = f"`reconciler lock resolve {address or intent.address} --absent`"
-    ways = f"`reconciler import {address} BATCH_ID` or {ways} say" if address else f"{ways} says"
+    absent = f"`reconciler lock resolve {address or intent.address} --absent`"
+    says = f"`reconciler import {address} BATCH_ID` or {absent} say" if address else f"{absent} says"
     text = (
         f"a create was sent at {intent.at:%Y-%m-%d %H:%M:%S} UTC, {span(now - intent.at)} ago,"
-        f" and its outcome is not known; `reconciler apply` looks for it first, {ways} what you know"
+        f" and its outcome is not known; `reconciler apply` looks for it first, {says} what you know"
     )
-    address = address or intent.address
     return Action(
         kind=ActionKind.UNRESOLVED,
-        address=address,
+        address=address or intent.address,
         key=intent.key,
         reason=Reason(ReasonCode.OPEN_INTENT, text),
         directory_name=intent.directory_name,

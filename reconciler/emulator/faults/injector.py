@@ -117,7 +117,7 @@ class Injector:
             else:
                 exchange.record(fault=struck.entry)
                 await self._struck(exchange, struck, line_of(scope, self._lines))
-        except Exception:
+        except Exception:  # of whatever kind: the journal is to say what the client is told of it
             if not (ends.left or ends.gone or ends.begun):
                 exchange.record(status=int(HTTPStatus.INTERNAL_SERVER_ERROR))
             raise

@@ -61,17 +61,8 @@ class _Selector(selectors.SelectSelector):
         return ready
 
 
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on virtual time. What goes to a thread is done at once, so that order is certain."""
-
-    def __init__(self, time: Time) -> None:
-        self._virtual = time
-        super().__init__(_Selector(time))
-        if time.dying:  # a dead process logs nothing about the tasks that it leaves
-            self.set_exception_handler(lambda _, __: None)
-
-    def time(self) -> float:
-        return self._virtual.seconds
+class DoneAtOnce(asyncio.BaseEventLoop):
+    """What goes to a thread is done at once, so that order is certain."""
 
     def run_in_executor(
         self, executor: object, func: Callable[..., Any], *args: object
@@ -82,3 +73,16 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         except BaseException as error:  # noqa: BLE001 - as a thread hands it over
             future.set_exception(error)
         return future
+
+
+class _VirtualLoop(DoneAtOnce, asyncio.SelectorEventLoop):
+    """An event loop on virtual time."""
+
+    def __init__(self, time: Time) -> None:
+        self._virtual = time
+        super().__init__(_Selector(time))
+        if time.dying:  # a dead process logs nothing about the tasks that it leaves
+            self.set_exception_handler(lambda _, __: None)
+
+    def time(self) -> float:
+        return self._virtual.seconds

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from asyncio.base_events import BaseEventLoop
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from engine_time import DoneAtOnce
 from model_values import START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
 
 
@@ -45,7 +45,7 @@ class Time:
             loop.close()
 
 
-class _Loop(BaseEventLoop):
+class _Loop(DoneAtOnce):
     """An event loop without input. When nobody is ready, time jumps to the next sleeper."""
 
     def __init__(self, time: Time) -> None:
@@ -67,14 +67,3 @@ class _Loop(BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody sleeps."""
-
-    def run_in_executor(
-        self, executor: object, func: Callable[..., Any], *args: object
-    ) -> asyncio.Future[Any]:
-        """What goes to a thread is done at once, so that order is certain."""
-        future: asyncio.Future[Any] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except BaseException as error:  # noqa: BLE001 - as a thread hands it over
-            future.set_exception(error)
-        return future

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from reconciler.model.batch import Address, Batch, Key
+    from reconciler.model.batch import Address, Batch, FileCounts, Key
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.snapshot import Snapshot
 
@@ -108,6 +108,14 @@ def with_status(entry: Entry, batch: Batch) -> Entry:
     return replace(
         entry,
         batches=tuple(_seen_again(item, batch) if item.id == batch.id else item for item in entry.batches),
+    )
+
+
+def with_counts(entry: Entry, batch: str, counts: FileCounts) -> Entry:
+    """The entry after somebody read how the files of one of its batches fared."""
+    return replace(
+        entry,
+        batches=tuple(replace(item, files=counts) if item.id == batch else item for item in entry.batches),
     )
 
 

@@ -149,6 +149,18 @@ class Batch:
     updated_at: datetime | None = None
 
 
+class FileCounts(NamedTuple):
+    """How a batch's files fared, counted once their outcomes were read.
+
+    Attributes:
+        total: how many files the batch had.
+        failed: how many of them came to nothing.
+    """
+
+    total: int
+    failed: int
+
+
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """What a batch did with one file of its directory.

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from reconciler.model.batch import Address, Batch, Key, Status
+    from reconciler.model.batch import Address, Batch, FileCounts, Key, Status
+    from reconciler.model.watched import Watched, WatchedId
 
 
 class Origin(StrEnum):
@@ -57,6 +58,7 @@ class Recorded:
         recorded_at: by this tool's clock, when it was written down first.
         evidence: what it was created for; None when it was adopted.
         alias: what the service calls the same work, if it renamed it.
+        files: how its files fared, once somebody read that; it is kept for good.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Recorded:
     updated_at: datetime | None = None
     evidence: Evidence | None = None
     alias: Alias | None = None
+    files: FileCounts | None = None
 
     def as_batch(self, key: Key) -> Batch:
         """The batch as it was when it was recorded (O1 trusts that of a terminal one)."""
@@ -100,6 +103,47 @@ class Entry:
         return next(item for item in self.batches if item.id == self.current)
 
 
+class PinKind(StrEnum):
+    """What a manifest gave a name or a pattern of (R13)."""
+
+    NAME = "name"  # of a directory
+    MATCH = "match"  # a pattern of directories' names
+    CONFIGURATION = "configuration"
+
+
+class Pin(NamedTuple):
+    """What a name or a pattern of a manifest stood for when it was last applied (R13).
+
+    Attributes:
+        set: the set that uses it.
+        text: the name or pattern as the manifest has it. A pattern has one pin per directory.
+        id: the directory or configuration that it stood for.
+        version: a configuration's version then.
+        name: a directory's name then; for people.
+    """
+
+    set: str
+    kind: PinKind
+    text: str
+    id: str
+    version: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedEntry:
+    """A batch that is only watched (R16), as last recorded.
+
+    Attributes:
+        address: the tracking manifest's name, and the batch's id.
+        recorded_at: by this tool's clock, when it was written down first.
+    """
+
+    address: Address
+    watched: Watched
+    recorded_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
     """The lockfile as a value.
@@ -112,6 +156,8 @@ class Lock:
         sets: per set, the digest of its text as last applied (R10).
         heads: the newest lines of the audit log that this state knows of.
         entries: one per key.
+        pins: what names and patterns stood for, sorted (R13).
+        tracked: batches that are only watched (R16).
     """
 
     lineage: str = ""
@@ -121,3 +167,5 @@ class Lock:
     sets: Mapping[str, str] = field(default_factory=dict)
     heads: tuple[str, ...] = ()
     entries: Mapping[Key, Entry] = field(default_factory=dict)
+    pins: tuple[Pin, ...] = ()
+    tracked: Mapping[WatchedId, TrackedEntry] = field(default_factory=dict)

@@ -125,6 +125,10 @@ class BatchSet:
         directories: which directories, in the manifest's order.
         webhooks: saved ids, or inline configurations; sent with each create, no part of the key.
         depends_on: sets whose batches come first.
+        canary: how many directories come first, before the rest follows; 0 for all at once.
+        max_failed_files: percent of the files of canaries, and of a set that others depend on, that may
+            come to nothing.
+        removed: sets and addresses that were desired once, and are forgotten whatever ``onRemove`` says.
         digest: of the set as written, for R10: a batch is cancelled only when the text changed.
         locate: finds where the set's parts were written.
     """
@@ -140,6 +144,9 @@ class BatchSet:
     rerun: Rerun = field(default_factory=Rerun)
     webhooks: tuple[Webhook, ...] = ()
     depends_on: tuple[str, ...] = ()
+    canary: int = 0
+    max_failed_files: float = 0.0
+    removed: tuple[str, ...] = ()
     on_remove: OnRemove = OnRemove.KEEP
 
 

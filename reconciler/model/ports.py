@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from reconciler.model.intent import Intent, JournalState, SendOutcome, Settled
     from reconciler.model.lock import Lock
+    from reconciler.model.watched import FileOutcome, Watched
 
 
 class Clock(Protocol):
@@ -159,6 +160,41 @@ class Creator(Provider, Protocol):
         while somebody is there, so that an apply stays until they are terminal, a check: it raises a
         `ReconcilerError` once the work has ended before its time.
         """
+        ...
+
+
+class Watcher(Protocol):
+    """A service whose batches can be watched, whoever makes them (R16): it has no way to create.
+
+    Every method may raise a `ServiceError`; reads are retried before they do (O6).
+    """
+
+    @property
+    def endpoint(self) -> str:
+        """Which service this is."""
+        ...
+
+    async def watched(self, batch: str) -> Watched:
+        """One batch by its id.
+
+        Raises:
+            NotFoundError: the service does not know it.
+        """
+        ...
+
+    def watch(self, since: datetime | None, statuses: Sequence[str]) -> AsyncIterator[Watched]:
+        """Every batch created at or after ``since``, or in one of these statuses, in the service's own words.
+
+        A listing that cannot be read to its end raises, so that what is missing is never taken for gone (R7).
+        """
+        ...
+
+    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
+        """What became of each file or item, sorted by id, or None while the service does not say."""
+        ...
+
+    async def refresh(self, batch: str) -> Watched:
+        """Ask the service to look after the batch now, where it can, and give what it then says."""
         ...
 
 

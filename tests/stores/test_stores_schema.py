@@ -17,11 +17,12 @@ from jsonschema import Draft202012Validator
 
 from reconciler.adapters.stores.journal import Belongs, Closed, Committed, Opened, read_journal, write_note
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
-from reconciler.model.batch import Address, JobType, Key, Status
+from reconciler.model.batch import Address, FileCounts, JobType, Key, Status
 from reconciler.model.errors import StateError
 from reconciler.model.intent import Closing, Intent, Settled
-from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Recorded
+from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Pin, PinKind, Recorded, TrackedEntry
 from reconciler.model.manifest import OnRemove
+from reconciler.model.watched import Watched, WatchedId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ times = st.datetimes(timezones=st.just(UTC))
 keys = st.builds(Key, words, words, words, st.sampled_from(JobType), words)
 addresses = st.builds(Address, names.map(lambda name: name.replace("/", "_")), names)
 evidences = st.builds(Evidence, words, st.none() | times, st.none() | words, st.none() | words)
+counts = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(lambda pair: FileCounts(max(pair), min(pair)))
 recordeds = st.builds(
     Recorded,
     words,
@@ -55,7 +57,19 @@ recordeds = st.builds(
     st.none() | times,
     st.none() | evidences,
     st.none() | st.builds(Alias, words, words),
+    st.none() | counts,
 )
+pins = st.builds(Pin, words, st.sampled_from(PinKind), words, words, words, words)
+watcheds = st.builds(
+    Watched,
+    id=st.builds(WatchedId, words, words),
+    status=st.sampled_from(Status),
+    word=words,
+    created_at=st.none() | times,
+    updated_at=st.none() | times,
+    counts=st.none() | counts,
+)
+trackeds = st.builds(TrackedEntry, address=addresses, watched=watcheds, recorded_at=times)
 
 
 @st.composite
@@ -81,6 +95,8 @@ locks = st.builds(
     sets=st.dictionaries(words, words, max_size=2),
     heads=st.lists(words, max_size=2).map(lambda heads: tuple(sorted(heads))),
     entries=st.lists(entries, max_size=3).map(lambda items: {item.key: item for item in items}),
+    pins=st.lists(pins, max_size=2).map(lambda items: tuple(sorted(items))),
+    tracked=st.lists(trackeds, max_size=2).map(lambda items: {item.watched.id: item for item in items}),
 )
 intents = st.builds(
     Intent,
@@ -127,6 +143,8 @@ def test_a_lock_has_one_text_whatever_order_it_was_made_in(lock: Lock) -> None:
         sets=dict(reversed(list(lock.sets.items()))),
         heads=lock.heads[::-1],
         entries=dict(reversed(list(lock.entries.items()))),
+        pins=lock.pins[::-1],
+        tracked=dict(reversed(list(lock.tracked.items()))),
     )
     assert write_lock(mirrored) == write_lock(lock)
 

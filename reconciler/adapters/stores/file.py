@@ -355,7 +355,7 @@ def _recovered(lock: Lock, journal: Journal) -> Lock:
 
 
 def _substance(lock: Lock) -> object:
-    """What a serial counts: everything but statuses, times and heads."""
+    """What a serial counts: everything but statuses, times, counts of files and heads."""
     entries = {
         key: (
             entry.address,
@@ -365,7 +365,8 @@ def _substance(lock: Lock) -> object:
         )
         for key, entry in lock.entries.items()
     }
-    return lock.lineage, lock.project, dict(lock.projects), dict(lock.sets), entries
+    tracked = {name: entry.address for name, entry in lock.tracked.items()}
+    return lock.lineage, lock.project, dict(lock.projects), dict(lock.sets), entries, lock.pins, tracked
 
 
 def _digest(text: bytes) -> str:

@@ -6,20 +6,44 @@ Here is the whole document; single values are in `text`. Nothing is read from or
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.adapters.stores.text import Malformed, entry_from_json, entry_to_json, read_key
+from reconciler.adapters.stores.text import (
+    Malformed,
+    entry_from_json,
+    entry_to_json,
+    pin_from_json,
+    pin_to_json,
+    read_key,
+    tracked_from_json,
+    tracked_to_json,
+)
 from reconciler.model.canonical import canonical
 from reconciler.model.errors import StateError
 from reconciler.model.lock import Entry, Lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.model.batch import Key
+
+    _Item = TypeVar("_Item")
 
 #: The format that this version writes, and the only one that it reads.
 LOCK_VERSION = 1
 
-_FIELDS = {"lockVersion", "lineage", "project", "serial", "projects", "sets", "heads", "entries"}
+_FIELDS = {
+    "lockVersion",
+    "lineage",
+    "project",
+    "serial",
+    "heads",
+    "projects",
+    "sets",
+    "pins",
+    "tracked",
+    "entries",
+}
 _MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 
 
@@ -38,6 +62,8 @@ def write_lock(lock: Lock) -> str:
         '"sets": {',
         *_members(dict(lock.sets)),
         "},",
+        *_array("pins", [pin_to_json(pin) for pin in sorted(lock.pins)]),
+        *_array("tracked", [tracked_to_json(lock.tracked[name]) for name in sorted(lock.tracked)]),
         '"entries": {',
         *_members({str(key): entry_to_json(entry) for key, entry in lock.entries.items()}),
         "}",
@@ -95,6 +121,10 @@ def read_lock(text: str, file: str) -> Lock:
         projects=_texts(document, "projects", file),
         sets=_texts(document, "sets", file),
         entries=entries,
+        pins=tuple(sorted(_items(document, "pins", text, file, pin_from_json))),
+        tracked={
+            item.watched.id: item for item in _items(document, "tracked", text, file, tracked_from_json)
+        },
     )
 
 
@@ -158,6 +188,23 @@ def _texts(document: dict[str, Any], name: str, file: str) -> dict[str, str]:
     return fields
 
 
+def _items(
+    document: dict[str, Any], name: str, text: str, file: str, read: Callable[[object], _Item]
+) -> list[_Item]:
+    """The members of an array that is left out when it is empty."""
+    written = document.get(name, [])
+    if not isinstance(written, list):
+        raise StateError(f"{name}: expected a list", where=_line_of(text, name, file), next=_RESTORE)
+    items: list[_Item] = []
+    for index, item in enumerate(written):
+        try:
+            items.append(read(item))
+        except ValueError as error:
+            where = _line_of(text, name, file)
+            raise StateError(f"{name}[{index}]: {error}", where=where, next=_RESTORE) from error
+    return items
+
+
 def _line_of(text: str, name: str, file: str) -> str:
     start = _json(name)
     for number, line in enumerate(text.split("\n"), 1):
@@ -170,6 +217,14 @@ def _members(fields: dict[str, Any]) -> list[str]:
     """An object's members, sorted, one a line; the last without a comma."""
     lines = [f"{_json(name)}: {_json(fields[name])}" for name in sorted(fields)]
     return [line + "," for line in lines[:-1]] + lines[-1:]
+
+
+def _array(name: str, items: list[dict[str, Any]]) -> list[str]:
+    """A field that is left out when it is empty, so that a project without names and patterns has none."""
+    if not items:
+        return []
+    lines = [_json(item) for item in items]
+    return [f"{_json(name)}: [", *(line + "," for line in lines[:-1]), lines[-1], "],"]
 
 
 def _json(value: object) -> str:

@@ -12,10 +12,11 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.model.batch import Address, Key, Status
+from reconciler.model.batch import Address, FileCounts, Key, Status
 from reconciler.model.intent import Closing, Intent, Settled
-from reconciler.model.lock import Alias, Entry, Evidence, Origin, Recorded
+from reconciler.model.lock import Alias, Entry, Evidence, Origin, Pin, PinKind, Recorded, TrackedEntry
 from reconciler.model.manifest import OnRemove
+from reconciler.model.watched import Watched, WatchedId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,70 @@ def entry_from_json(key: Key, written: object) -> Entry:
     if entry.current not in ids:
         raise Malformed(f"current: {entry.current} is none of the batches")
     return entry
+
+
+def pin_to_json(pin: Pin) -> _Json:
+    """A pin. Defaults are left out."""
+    written: _Json = {"set": pin.set, "kind": pin.kind.value, "text": pin.text, "id": pin.id}
+    if pin.version:
+        written["version"] = pin.version
+    if pin.name:
+        written["name"] = pin.name
+    return written
+
+
+def pin_from_json(written: object) -> Pin:
+    """The opposite of `pin_to_json`."""
+    fields = _fields(written, {"set", "kind", "text", "id", "version", "name"})
+    return Pin(
+        set=_text(fields, "set"),
+        kind=_word(PinKind, fields, "kind", None),
+        text=_text(fields, "text"),
+        id=_text(fields, "id"),
+        version=_text(fields, "version", ""),
+        name=_text(fields, "name", ""),
+    )
+
+
+def tracked_to_json(entry: TrackedEntry) -> _Json:
+    """A watched batch as recorded. Defaults are left out."""
+    watched = entry.watched
+    written: _Json = {
+        "address": str(entry.address),
+        "endpoint": watched.id.endpoint,
+        "id": watched.id.id,
+        "recordedAt": stamp(entry.recorded_at),
+        "status": watched.status.value,
+        "word": watched.word,
+    }
+    if watched.created_at is not None:
+        written["createdAt"] = stamp(watched.created_at)
+    if watched.updated_at is not None:
+        written["updatedAt"] = stamp(watched.updated_at)
+    if watched.counts is not None:
+        written["files"] = _counts_to_json(watched.counts)
+    return written
+
+
+def tracked_from_json(written: object) -> TrackedEntry:
+    """The opposite of `tracked_to_json`."""
+    fields = _fields(written, _TRACKED)
+    watched = Watched(
+        id=WatchedId(_text(fields, "endpoint"), _text(fields, "id")),
+        status=_word(Status, fields, "status", None),
+        word=_text(fields, "word"),
+        created_at=_time(fields, "createdAt") if "createdAt" in fields else None,
+        updated_at=_time(fields, "updatedAt") if "updatedAt" in fields else None,
+        counts=_counts_from_json(fields["files"]) if "files" in fields else None,
+    )
+    return TrackedEntry(
+        address=_read(Address.parse, fields, "address"),
+        watched=watched,
+        recorded_at=_time(fields, "recordedAt"),
+    )
+
+
+_TRACKED = {"address", "endpoint", "id", "recordedAt", "status", "word", "createdAt", "updatedAt", "files"}
 
 
 def intent_to_json(intent: Intent) -> _Json:
@@ -168,12 +233,15 @@ def _recorded_to_json(item: Recorded) -> _Json:
         written["evidence"] = _evidence_to_json(item.evidence)
     if item.alias is not None:
         written["alias"] = {"directory": item.alias.directory, "configuration": item.alias.configuration}
+    if item.files is not None:
+        written["files"] = _counts_to_json(item.files)
     return written
 
 
 def _recorded_from_json(written: object) -> Recorded:
     fields = _fields(
-        written, {"id", "status", "origin", "recordedAt", "createdAt", "updatedAt", "evidence", "alias"}
+        written,
+        {"id", "status", "origin", "recordedAt", "createdAt", "updatedAt", "evidence", "alias", "files"},
     )
     alias = None
     if "alias" in fields:
@@ -188,7 +256,20 @@ def _recorded_from_json(written: object) -> Recorded:
         updated_at=_time(fields, "updatedAt") if "updatedAt" in fields else None,
         evidence=_evidence_from_json(fields["evidence"]) if "evidence" in fields else None,
         alias=alias,
+        files=_counts_from_json(fields["files"]) if "files" in fields else None,
     )
+
+
+def _counts_to_json(counts: FileCounts) -> _Json:
+    return {"failed": counts.failed, "total": counts.total}
+
+
+def _counts_from_json(written: object) -> FileCounts:
+    fields = _fields(written, {"failed", "total"})
+    counts = FileCounts(_count(fields, "total"), _count(fields, "failed"))
+    if counts.failed > counts.total:
+        raise Malformed("failed: more than there are")
+    return counts
 
 
 def _evidence_to_json(evidence: Evidence) -> _Json:
@@ -224,6 +305,13 @@ def _text(fields: _Json, name: str, default: str | None = None) -> str:
     value = fields.get(name, default)
     if not isinstance(value, str):
         raise Malformed(f"{name}: expected text, got {value!r:.60}")
+    return value
+
+
+def _count(fields: _Json, name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or value < 0:  # True equals 1
+        raise Malformed(f"{name}: expected a count, got {value!r:.60}")
     return value
 
 

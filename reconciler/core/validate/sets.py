@@ -48,6 +48,9 @@ def batch_set(document: Document) -> BatchSet:
         rerun=_rerun(spec.get("rerun", {})),
         webhooks=tuple(_webhook(item) for item in spec.get("webhooks", [])),
         depends_on=tuple(spec.get("dependsOn", [])),
+        canary=int(spec.get("canary", 0)),
+        max_failed_files=float(str(spec.get("maxFailedFiles", "0%")).removesuffix("%")),
+        removed=tuple(spec.get("removed", [])),
         on_remove=OnRemove(spec.get("onRemove", "keep")),
     )
 

@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.engine.stop import Stop
 from reconciler.model.batch import Address
-from reconciler.model.errors import ManifestError, SettingsError
-from reconciler.model.events import Planned
+from reconciler.model.errors import ManifestError, PinError, SettingsError
+from reconciler.model.events import Planned, Warned
 from reconciler.model.source import Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 
     from reconciler.adapters.stores.file import FileSession, FileStore
-    from reconciler.api.services import Services
+    from reconciler.api.services import Connections, Services
     from reconciler.engine.run import Run
     from reconciler.model.batch import Batch
+    from reconciler.model.desired import Desired
     from reconciler.model.events import Event, Listener
+    from reconciler.model.lock import Lock
     from reconciler.model.plan import Plan
     from reconciler.model.ports import Clock
     from reconciler.model.project import Project
@@ -49,11 +51,15 @@ __all__ = [
     "resolve_absent",
     "schema",
     "schema_names",
+    "upgrade",
     "validate",
 ]
 
 #: How many requests are under way at once, unless said otherwise.
 PARALLELISM = 8
+
+# So many pins are named in one error.
+_TOLD = 5
 
 _Result = TypeVar("_Result")
 
@@ -92,6 +98,7 @@ def plan(
     project: Project,
     *,
     targets: Sequence[str] = (),
+    locked: bool = False,
     parallelism: int = PARALLELISM,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
@@ -102,19 +109,22 @@ def plan(
     Args:
         project: as `load` gives it.
         targets: sets, addresses or ``label=value`` to plan for; everything by default.
+        locked: refuse a plan in which a name or a pattern stands for something else than is pinned (R13).
         parallelism: how many requests may be under way at once.
         listen: told what happens meanwhile.
         environ: environment variables; those of this process by default.
         clock: time; the machine's by default.
 
     Raises:
-        ManifestError: two desired batches are the same work, or a variable that is needed is not set.
+        ManifestError: two desired batches are the same work, a name stands for nothing or for several
+            directories, or a variable that is needed is not set.
+        PinError: a pin would change although ``locked``.
         SettingsError: a target fits nothing, or a provider cannot be used as it is set up.
         StateError: the lockfile or its journal cannot be used.
         ServiceError: a service does not accept the key.
     """
     house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
-    return _run(house.plan(targets))
+    return _run(house.plan(targets, locked=locked))
 
 
 def apply(
@@ -122,6 +132,7 @@ def apply(
     *,
     approve: Callable[[Plan], bool] = lambda _: True,
     targets: Sequence[str] = (),
+    locked: bool = False,
     parallelism: int = PARALLELISM,
     lock_timeout: float = 0.0,
     timeout: float | None = None,
@@ -137,6 +148,7 @@ def apply(
         project: as `load` gives it.
         approve: asked once with the plan if it would change anything; False ends the run unchanged.
         targets: as for `plan`.
+        locked: as for `plan`.
         parallelism: how many creates, and how many other requests, may be under way at once.
         lock_timeout: seconds to wait for the lock.
         timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
@@ -152,12 +164,20 @@ def apply(
         StoppedError: it was to end before there was a plan.
         LimitError: the plan goes past a limit and was not confirmed.
         StalePlanError: the plan is not the confirmed one.
-        ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
+        ManifestError, PinError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
     with house.store().hold(lock_timeout) as session:
         return _run(
-            house.apply(session, targets, approve, confirm=confirm, stop=stop or Stop(), seconds=timeout)
+            house.apply(
+                session,
+                targets,
+                approve,
+                locked=locked,
+                confirm=confirm,
+                stop=stop or Stop(),
+                seconds=timeout,
+            )
         )
 
 
@@ -223,6 +243,36 @@ def resolve_absent(
         return _run(house.by_hand(session, lambda run: by_hand(run, _address(address))))
 
 
+def upgrade(
+    project: Project,
+    sets: Sequence[str] = (),
+    *,
+    lock_timeout: float = 0.0,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Look up anew what names and patterns stand for, and pin that (R13). Nothing is created.
+
+    Args:
+        project: as `load` gives it.
+        sets: names of sets; all by default.
+        lock_timeout: seconds to wait for the lock.
+        environ: environment variables; those of this process by default.
+
+    Gives a sentence for each pin that moved, went or came.
+
+    Raises:
+        SettingsError: there is no such set.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    known = {item.name for item in project.sets}
+    for name in sets:
+        if name not in known:
+            raise SettingsError(f"there is no set {name!r}", next=f"Sets: {', '.join(sorted(known))}")
+    house = _House(project, _environ(environ), _system_clock(), _silent, PARALLELISM)
+    with house.store().hold(lock_timeout) as session:
+        return _run(house.upgrade(session, frozenset(sets) or frozenset(known)))
+
+
 def init(folder: str | Path = ".") -> list[str]:
     """Write a small commented project that validates and plans; gives the names of the files.
 
@@ -262,8 +312,7 @@ class _House:
     listen: Listener
     parallelism: int
 
-    async def plan(self, targets: Sequence[str]) -> Plan:
-        from reconciler.core.expand import expand
+    async def plan(self, targets: Sequence[str], *, locked: bool) -> Plan:
         from reconciler.core.select import select
         from reconciler.engine.propose import propose
 
@@ -271,7 +320,7 @@ class _House:
         stop = Stop()
         stop.bind(self.clock)
         async with self._services(stop).connected(lock, journal.open) as there:
-            desired = expand(self.project, there.homes)
+            desired = await self._desired(there, lock, locked=locked)
             proposal = await propose(
                 there.eyes,
                 desired=desired,
@@ -288,6 +337,7 @@ class _House:
         targets: Sequence[str],
         approve: Callable[[Plan], bool],
         *,
+        locked: bool,
         confirm: str,
         stop: Stop,
         seconds: float | None,
@@ -295,7 +345,7 @@ class _House:
         from reconciler.core.select import select
         from reconciler.engine.apply import apply as apply_plan
 
-        async with self._run_on(session, stop, seconds) as run:
+        async with self._run_on(session, stop, seconds, locked=locked) as run:
             return await apply_plan(
                 run,
                 limits=self.project.file.limits,
@@ -310,14 +360,48 @@ class _House:
         async with self._run_on(session, Stop()) as run:
             return await work(run)
 
+    async def upgrade(self, session: FileSession, sets: frozenset[str]) -> tuple[str, ...]:
+        from reconciler.engine.by_hand import move_pins
+
+        async with self._run_on(session, Stop(), upgrade=sets) as run:
+            return move_pins(run)
+
+    async def _desired(
+        self, there: Connections, lock: Lock, *, locked: bool = False, upgrade: frozenset[str] = frozenset()
+    ) -> Desired:
+        """What the manifests ask for, once it is known what their names and patterns stand for (R13)."""
+        from reconciler.core.expand import expand
+        from reconciler.core.names import moved, wanted_names
+        from reconciler.engine.names import look_up
+
+        pins = [pin for pin in lock.pins if pin.set not in upgrade]
+        blocks = {block: there.eyes.providers[home] for block, home in there.homes.items()}
+        catalogue = await look_up(wanted_names(self.project.sets, pins), blocks, self.parallelism)
+        desired = expand(self.project, there.homes, catalogue, pins)
+        for warning in desired.warnings:
+            self.listen(Warned(f"{warning.source}: {warning.message}"))
+        if locked and (changes := moved(desired.pins, lock.pins)):
+            told = "; ".join(changes[:_TOLD]) + ("; …" if changes[_TOLD:] else "")
+            raise PinError(
+                f"what names and patterns stand for would change: {told}",
+                why="--locked takes names and patterns only for what the lockfile says that they stand for",
+                next="Run without --locked and review what is new",
+            )
+        return desired
+
     @contextlib.asynccontextmanager
     async def _run_on(
-        self, session: FileSession, stop: Stop, seconds: float | None = None
+        self,
+        session: FileSession,
+        stop: Stop,
+        seconds: float | None = None,
+        *,
+        locked: bool = False,
+        upgrade: frozenset[str] = frozenset(),
     ) -> AsyncIterator[Run]:
         """A run with everything that it needs, on state whose lock is held."""
         from reconciler.adapters.audit import AuditFolder
         from reconciler.adapters.ci import environment
-        from reconciler.core.expand import expand
         from reconciler.engine.run import Run
 
         stop.bind(self.clock, seconds)
@@ -332,7 +416,7 @@ class _House:
                 id=run_id,
                 eyes=there.eyes,
                 session=session,
-                desired=expand(self.project, there.homes),
+                desired=await self._desired(there, session.lock, locked=locked, upgrade=upgrade),
                 audit=audit,
                 stop=stop,
                 random=random.random,

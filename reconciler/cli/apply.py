@@ -47,6 +47,7 @@ def apply_command(
     lock_timeout: float,
     timeout: float | None,
     target: tuple[str, ...],
+    locked: bool,
     parallelism: int,
     verbose: bool,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
@@ -75,6 +76,7 @@ def apply_command(
             project,
             approve=approve,
             targets=target,
+            locked=locked,
             parallelism=parallelism,
             lock_timeout=lock_timeout,
             timeout=timeout,

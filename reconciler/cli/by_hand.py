@@ -61,9 +61,35 @@ def cancel_command(
     return Exit.DONE
 
 
-@click.group("lock")
+class _LockGroup(click.Group):
+    """``lock --upgrade [SET]…`` reads like cargo's and terraform's flag, and is a command like the others."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--upgrade" in args:
+            args = ["upgrade", *(item for item in args if item != "--upgrade")]
+        return super().parse_args(ctx, args)
+
+
+@click.group("lock", cls=_LockGroup)
 def lock_group() -> None:
-    """Work on what the lockfile records."""
+    """Work on what the lockfile records. `lock --upgrade [SET]…` is `lock upgrade [SET]…`."""
+
+
+@lock_group.command("upgrade")
+@click.argument("sets", metavar="[SET]...", nargs=-1)
+@with_options(lock_timeout_option, *output_options)
+def upgrade_command(*, sets: tuple[str, ...], lock_timeout: float, no_color: bool) -> int:  # noqa: ARG001 - as above
+    """Look up anew what names and patterns of the manifests stand for, and pin that.
+
+    A name keeps the directory or configuration that it stood for when it was last applied. After this it
+    stands for what has the name now, and the next plan shows what follows. Nothing is created.
+    """
+    changes = api.upgrade(api.load(), sets, lock_timeout=lock_timeout)
+    for change in changes:
+        click.echo(harmless(change))
+    count = len(changes)
+    click.echo(f"Pins: {count:,} changed." if count else "Pins: none changed.")
+    return Exit.DONE
 
 
 @lock_group.command("resolve")

@@ -39,7 +39,7 @@ def of_error(error: errors.ReconcilerError) -> int:
             return Exit.TOO_LONG if signal is None else 128 + signal
         case errors.StalePlanError():
             return Exit.STALE
-        case errors.LimitError():
+        case errors.LimitError() | errors.PinError():
             return Exit.LIMIT
         case _:
             return Exit.ERROR

@@ -75,6 +75,12 @@ timeout_option = click.option(
     help="Let the run take so long once it has the lock, then stop cleanly and say what is open (exit 8).",
 )
 
+locked_option = click.option(
+    "--locked",
+    is_flag=True,
+    help="Refuse a plan in which a name or a pattern stands for something else than the lockfile has.",
+)
+
 output_options = (
     click.option("--no-color", is_flag=True, help="No colour, whatever the terminal can do."),
     click.option(
@@ -101,6 +107,7 @@ planning_options = (
         shell_complete=_complete_target,
         help="Only this SET, SET/DIRECTORY_ID or label=value; may be given several times.",
     ),
+    locked_option,
     click.option(
         "--parallelism",
         type=click.IntRange(1, 256),

@@ -22,6 +22,7 @@ def plan_command(
     *,
     detailed_exitcode: bool,
     target: tuple[str, ...],
+    locked: bool,
     parallelism: int,
     verbose: bool,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
@@ -32,7 +33,7 @@ def plan_command(
     project = api.load()
     say_diagnostics(project.warnings)
     with Progress(out, verbose=verbose).shown() as progress:
-        plan = api.plan(project, targets=target, parallelism=parallelism, listen=progress)
+        plan = api.plan(project, targets=target, locked=locked, parallelism=parallelism, listen=progress)
     if format == "json":
         out.document(plan_document(plan))
     else:

@@ -1,76 +1,74 @@
-"""From manifests to desired batches: one value per directory, with its key (R12, R17)."""
+"""From manifests to desired batches: one value per directory, with its key (R12, R13, R17)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.core.names import Catalogue, Pinned, meaning
 from reconciler.model.batch import Address, Key
 from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import ManifestError
-from reconciler.model.manifest import ById
-from reconciler.model.source import Diagnostic
+from reconciler.model.source import Diagnostic, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from reconciler.core.names import Meaning
     from reconciler.model.batch import Home
+    from reconciler.model.lock import Pin
     from reconciler.model.manifest import BatchSet
     from reconciler.model.project import Project
 
+_NOTHING = Catalogue()
 
-def expand(project: Project, homes: Mapping[str, Home]) -> Desired:
+
+def expand(
+    project: Project, homes: Mapping[str, Home], catalogue: Catalogue = _NOTHING, pins: Iterable[Pin] = ()
+) -> Desired:
     """Every batch that the manifests ask for, sorted by address.
 
     Args:
         project: the manifests, valid.
         homes: per provider block that a set uses, where it leads.
+        catalogue: what names and patterns were found to stand for.
+        pins: what they stood for when they were last applied.
 
     Raises:
-        ManifestError: two of them are the same work (R12), or a directory or configuration is not named
-            by its id.
+        ManifestError: two of them are the same work (R12), a name stands for nothing or for several
+            directories, or what is called removed is desired.
     """
-    faults = [fault for batch_set in project.sets for fault in _not_by_id(batch_set)]
-    if faults:
+    known = Pinned(pins)
+    meanings = [(item, meaning(item, catalogue, known)) for item in project.sets]
+    said = [fault for _, there in meanings for fault in there.faults]
+    if faults := [fault for fault in said if fault.severity is Severity.ERROR]:
         raise ManifestError(sorted(faults))
     batches = sorted(
-        (
-            _desired(batch_set, index, homes[batch_set.provider])
-            for batch_set in project.sets
-            for index in range(len(batch_set.directories))
-        ),
+        (batch for item, there in meanings for batch in _desired(item, there, homes[item.provider])),
         key=lambda batch: batch[:2],
     )
     _refuse_twins(batches)
-    sets = {batch_set.name: batch_set.digest for batch_set in project.sets}
-    return Desired(tuple(batches), sets, project.digest)
+    return Desired(
+        tuple(batches),
+        {item.name: item.digest for item in project.sets},
+        project.digest,
+        tuple(sorted(pin for _, there in meanings for pin in _pins(there))),
+        _removed(project, batches),
+        tuple(sorted(said)),
+    )
 
 
-def _desired(batch_set: BatchSet, index: int, home: Home) -> DesiredBatch:
-    directory, configuration = batch_set.directories[index], batch_set.job.configuration
-    assert isinstance(directory, ById)
-    assert isinstance(configuration, ById)
-    key = Key(home.endpoint, home.project, directory.id, batch_set.job.type, configuration.id)
-    return DesiredBatch(Address(batch_set.name, directory.id), key, batch_set, index)
+def _desired(item: BatchSet, there: Meaning, home: Home) -> Iterator[DesiredBatch]:
+    job, configuration = item.job.type, there.configuration
+    for directory, position, pin in there.directories:
+        key = Key(home.endpoint, home.project, directory, job, configuration)
+        name = "" if pin is None else pin.name or pin.text
+        yield DesiredBatch(Address(item.name, directory), key, item, position, name)
 
 
-def _not_by_id(batch_set: BatchSet) -> list[Diagnostic]:
-    """Names and patterns are part of the format; this version cannot look them up yet."""
-    faults = [
-        Diagnostic(
-            batch_set.locate(("spec", "directories", index)),
-            "directories by name or pattern cannot be planned by this version: give the directory's id",
-        )
-        for index, directory in enumerate(batch_set.directories)
-        if not isinstance(directory, ById)
-    ]
-    if not isinstance(batch_set.job.configuration, ById):
-        faults.append(
-            Diagnostic(
-                batch_set.locate(("spec", "job", "configuration")),
-                "configurations by name cannot be planned by this version: give the configuration's id",
-            )
-        )
-    return faults
+def _pins(there: Meaning) -> Iterator[Pin]:
+    yield from (chosen.pin for chosen in there.directories if chosen.pin is not None)
+    if there.pin is not None:
+        yield there.pin
 
 
 def _refuse_twins(batches: list[DesiredBatch]) -> None:
@@ -81,6 +79,27 @@ def _refuse_twins(batches: list[DesiredBatch]) -> None:
         twin = first.setdefault(batch.key[2:], batch)
         if twin is not batch:
             text = f"{batch.address} is the same work as {twin.address} at {twin.locate()}"
+            if batch.name or twin.name:
+                text += "; a pattern leaves a directory out with exclude"
             faults.append(Diagnostic(batch.locate(), text))
     if faults:
         raise ManifestError(sorted(faults))
+
+
+def _removed(project: Project, batches: list[DesiredBatch]) -> dict[str, str]:
+    """What ``removed`` names, and where; it cannot be desired as well."""
+    desired = {str(batch.address): batch for batch in batches} | {
+        batch.address.set: batch for batch in batches
+    }
+    places: dict[str, str] = {}
+    faults = []
+    for item in project.sets:
+        for index, name in enumerate(item.removed):
+            source = item.locate(("spec", "removed", index))
+            places.setdefault(name, str(source))
+            if name in desired:
+                text = f"{name} is removed here and still asked for at {desired[name].locate()}"
+                faults.append(Diagnostic(source, text))
+    if faults:
+        raise ManifestError(sorted(faults))
+    return places

@@ -100,20 +100,24 @@ def outdated(
         if age > rerun.max_age:
             return Reason(ReasonCode.STALE_AGE, f"{batch.id} is {span(age)} old")
     if facts is not None:
-        return _changed(batch, evidence, rerun, facts)
+        return _changed(batch, evidence, rerun, facts, moment)
     return None
 
 
-def _changed(batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts) -> Reason | None:
+def _changed(
+    batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts, moment: Moment
+) -> Reason | None:
     """R2's last two: by a digest other than the recorded one, or by times where none is recorded."""
     if rerun.on_input_change is OnChange.RERUN:
         if evidence and evidence.inputs:
             if facts.inputs and facts.inputs != evidence.inputs:
-                return Reason(
-                    ReasonCode.INPUT_CHANGED, f"files were added, removed or modified since {batch.id}"
+                text = _newer_files(batch, facts, moment) or (
+                    f"files were added, removed or modified since {batch.id}; now there are {facts.files:,}"
                 )
+                return Reason(ReasonCode.INPUT_CHANGED, text)
         elif _later(facts.newest_file_at, batch.created_at):
-            return Reason(ReasonCode.INPUT_CHANGED, f"a file is newer than {batch.id}")
+            text = _newer_files(batch, facts, moment) or f"a file is newer than {batch.id}"
+            return Reason(ReasonCode.INPUT_CHANGED, text)
     if rerun.on_configuration_change is OnChange.RERUN and facts.configuration is not None:
         saved = facts.configuration
         if evidence and evidence.configuration:
@@ -125,6 +129,16 @@ def _changed(batch: Batch, evidence: Evidence | None, rerun: Rerun, facts: Facts
         elif _later(saved.updated_at, batch.created_at):
             return Reason(ReasonCode.CONFIGURATION_CHANGED, f"{saved.id} is newer than {batch.id}")
     return None
+
+
+def _newer_files(batch: Batch, facts: Facts, moment: Moment) -> str:
+    """How many files are newer than a batch, and which is the newest; "" when none is."""
+    newest, made = facts.newest_file_at, batch.created_at
+    count = sum(1 for time in facts.file_times if made is not None and time > made)
+    if newest is None or not count:
+        return ""
+    are = "1 file is" if count == 1 else f"{count:,} files are"
+    return f"{are} newer than {batch.id}, the newest {facts.newest_file}, {span(moment.service - newest)} ago"
 
 
 def _satisfied(want: DesiredBatch, batch: Batch, entry: Entry | None) -> Action:
@@ -241,7 +255,7 @@ def _action(
     facts: Facts | None = None,
     evidence: Evidence | None = None,
 ) -> Action:
-    name = entry.directory_name if entry else ""
+    name = want.name or (entry.directory_name if entry else "")
     if facts is not None and isinstance(facts.directory, Directory):
         name = facts.directory.name
     previous = entry.address if entry and kind is ActionKind.MOVE else None

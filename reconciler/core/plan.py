@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.match import Moment, decide
+from reconciler.core.names import selected as selected_by_name
 from reconciler.core.preflight import objection
 from reconciler.core.spans import span
 from reconciler.model.canonical import digest
@@ -59,9 +60,9 @@ def plan(
     }
     aliases = aliases_of(lock)
     wanted = {batch.key: batch for batch in desired.batches}
-    selected = [batch for batch in desired.batches if selection.wants(batch)]
+    about = [batch for batch in desired.batches if selection.wants(batch)]
     actions: list[Action] = []
-    for want in selected:
+    for want in about:
         intent = open_intents.get(want.key)
         owner = wanted.get(aliases.get(want.key, want.key), want)
         if intent is not None:
@@ -93,11 +94,12 @@ def plan(
     actions.sort(key=lambda action: (action.address, action.key))
     return Plan(
         actions=tuple(actions),
-        not_selected=len(desired.batches) - len(selected),
+        not_selected=len(desired.batches) - len(about),
         lineage=lock.lineage,
         state=state_digest(lock),
         manifests=desired.digest,
         breaches=tuple(_breaches(actions, limits)),
+        selected=selected_by_name(desired.pins, lock.pins),
     )
 
 
@@ -180,8 +182,10 @@ def _no_longer_desired(entry: Entry, desired: Desired, lock: Lock, seen: Seen) -
     """R10. The batch itself is left alone, unless everything speaks for cancelling it."""
     recorded = entry.recorded
     batch = recorded.as_batch(entry.key)
+    told = desired.removed.get(str(entry.address)) or desired.removed.get(entry.address.set)
     wanted_gone = (
         entry.on_remove is OnRemove.CANCEL
+        and told is None
         and not batch.status.terminal
         and recorded.origin is Origin.CREATED  # C5: only where a reply named it
         and lock.sets.get(entry.address.set) != desired.sets.get(entry.address.set)
@@ -194,11 +198,12 @@ def _no_longer_desired(entry: Entry, desired: Desired, lock: Lock, seen: Seen) -
     elif wanted_gone:  # R7: whether it has ended is not known, and forgetting it would let it run on
         why = seen.why if isinstance(seen, Unknown) else "the listing lacks it"
         kind, code, end = ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, f"is to be cancelled, but {why}"
+    where = f"removed at {told}" if told else "no longer in the manifests"
     return Action(
         kind=kind,
         address=entry.address,
         key=entry.key,
-        reason=Reason(code, f"no longer in the manifests; {batch.id} ({batch.status}) {end}"),
+        reason=Reason(code, f"{where}; {batch.id} ({batch.status}) {end}"),
         batch=batch,
         directory_name=entry.directory_name,
     )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: A batch takes at most so many files (LlamaCloud's documented limit).
 MOST_FILES = 1000
 
+#: Files of a directory are counted so far, to say how many there are too many.
+MOST_COUNTED = 10_000
+
 
 def objection(key: Key, facts: Facts, service_time: datetime) -> str | None:
     """What speaks against creating on this directory, as a sentence; None when nothing does."""
@@ -29,7 +32,8 @@ def objection(key: Key, facts: Facts, service_time: datetime) -> str | None:
     if facts.files == 0:
         return f"directory {key.directory} holds no files"
     if facts.files > MOST_FILES:
-        return f"directory {key.directory} holds more than {MOST_FILES:,} files, the most that a batch takes"
+        counted = f"{facts.files:,}" if facts.files <= MOST_COUNTED else f"more than {MOST_COUNTED:,}"
+        return f"directory {key.directory} holds {counted} files, and a batch takes {MOST_FILES:,} at most"
     saved = facts.configuration
     if saved is not None and saved.product != key.job:
         return f"configuration {saved.id} is for {saved.product}, not for {key.job}"

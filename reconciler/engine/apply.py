@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from reconciler.core.names import pins_after
 from reconciler.core.record import policies, refreshed
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import adopt, create
@@ -232,7 +233,8 @@ def _take_over_manifests(run: Run, plan: Plan, selection: Selection) -> None:
     for key, entry in policies(run.lock.entries, run.desired, covered).items():
         if run.lock.entries[key] is not entry:
             run.put(entry)
-    run.lock = replace(run.lock, sets=sets, projects={**run.lock.projects, **run.pins})
+    pins = pins_after(run.desired.pins, run.lock.pins, covered, selection.covers)
+    run.lock = replace(run.lock, sets=sets, pins=pins, projects={**run.lock.projects, **run.pins})
 
 
 async def _cold(run: Run) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.core.names import moved
 from reconciler.core.record import recorded, with_status
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
@@ -140,6 +141,29 @@ async def cancel_batch(run: Run, address: Address, name: str = "") -> Batch:
     _audit(run, address, entry.key, action="cancel", batch=name, outcome=batch.status.value)
     run.write_down()
     return batch
+
+
+def move_pins(run: Run) -> tuple[str, ...]:
+    """Write down what names and patterns stand for now, without creating anything (R13).
+
+    Gives a sentence for each pin that moved, went or came.
+    """
+    changes = moved(run.desired.pins, run.lock.pins)
+    for change in changes:
+        run.write_audit(
+            AuditLine(
+                time=run.eyes.clock.now(),
+                action="upgrade",
+                address=change.partition(":")[0],
+                key="",
+                batch="",
+                outcome="pinned",
+                why=f"by hand; {change}",
+            )
+        )
+    run.lock = replace(run.lock, pins=run.desired.pins)
+    run.write_down()
+    return changes
 
 
 def _recorded(run: Run, address: Address, name: str) -> Entry:

@@ -35,8 +35,10 @@ async def project_of(provider: Creator, directories: Iterable[str]) -> str:
             return (await provider.directory(directory)).project
         except NotFoundError:
             continue
+    async for found in provider.directories():
+        return found.project
     raise SettingsError(
         f"no reply of {provider.endpoint} says which project the key belongs to",
-        why="there is no batch yet, and the directories that were asked for do not exist",
+        why="there is no batch and no directory yet",
         next="Check the directories' ids, or set projectId of the provider in reconciler.yaml",
     )

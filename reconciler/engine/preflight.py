@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.preflight import MOST_FILES
+from reconciler.core.preflight import MOST_COUNTED
 from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL
 from reconciler.model.canonical import digest
@@ -16,7 +16,7 @@ from reconciler.model.errors import ForbiddenError, NotFoundError, ServiceError
 from reconciler.model.snapshot import Facts, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from reconciler.engine.observe import Eyes
@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     from reconciler.model.ports import Creator
 
 
-async def gather_facts(eyes: Eyes, keys: Iterable[Key]) -> dict[Key, Facts]:
+async def gather_facts(
+    eyes: Eyes, keys: Iterable[Key], *, watched: Collection[Key] = frozenset()
+) -> dict[Key, Facts]:
     """Look up every key's directory, its files and its configuration, each of them once.
+
+    Args:
+        eyes: what observing needs.
+        keys: whose.
+        watched: those of them whose files' times are to be kept, to say how many changed (R2).
 
     Raises:
         ServiceError: the service does not accept the key; any other failure is a fact, and blocks.
@@ -46,9 +53,11 @@ async def gather_facts(eyes: Eyes, keys: Iterable[Key]) -> dict[Key, Facts]:
     await each({(key.home, key.configuration) for key in wanted}, eyes.at_once, ask_configuration)
     directories: dict[tuple[Home, str], Facts] = {}
 
+    timed = {(key.home, key.directory) for key in watched}
+
     async def ask_directory(item: tuple[Home, str]) -> None:
         home, name = item
-        directories[item] = await _directory_facts(eyes.providers[home], name)
+        directories[item] = await _directory_facts(eyes.providers[home], name, timed=item in timed)
 
     await each(sorted({(key.home, key.directory) for key in wanted}), eyes.at_once, ask_directory)
     return {
@@ -59,18 +68,21 @@ async def gather_facts(eyes: Eyes, keys: Iterable[Key]) -> dict[Key, Facts]:
     }
 
 
-async def _directory_facts(provider: Creator, name: str) -> Facts:
+async def _directory_facts(provider: Creator, name: str, *, timed: bool) -> Facts:
     """What there is to know of a directory, but for the configuration that it is used with."""
     try:
         directory = await provider.directory(name)
         files: list[list[str]] = []
-        newest: datetime | None = None
+        newest: tuple[datetime, str] | None = None
+        times: list[datetime] = []
         async for file in provider.files(name):
             files.append([file.id, file.updated_at.isoformat() if file.updated_at else ""])
-            if file.updated_at is not None and (newest is None or file.updated_at > newest):
-                newest = file.updated_at
-            if len(files) > MOST_FILES:
-                break  # more than a batch can take: how many more does not matter
+            if file.updated_at is not None:
+                newest = max(newest or (file.updated_at, file.name), (file.updated_at, file.name))
+                if timed:
+                    times.append(file.updated_at)
+            if len(files) > MOST_COUNTED:
+                break  # far more than a batch can take
     except NotFoundError:
         return Facts(directory=Missing(f"directory {name} does not exist"))
     except ForbiddenError as error:  # a directory of another project may answer so; the key itself is good
@@ -82,6 +94,8 @@ async def _directory_facts(provider: Creator, name: str) -> Facts:
     return Facts(
         directory=directory,
         files=len(files),
-        newest_file_at=newest,
+        newest_file_at=newest[0] if newest else None,
+        newest_file=newest[1] if newest else "",
+        file_times=tuple(times),
         inputs=digest(sorted(files)),
     )

@@ -12,6 +12,7 @@ from reconciler.core.plan import plan as decide_all
 from reconciler.core.questions import facts_wanted
 from reconciler.engine.observe import look_at, observe
 from reconciler.engine.preflight import gather_facts
+from reconciler.model.manifest import OnChange
 from reconciler.model.plan import ActionKind
 from reconciler.model.snapshot import Snapshot
 
@@ -97,6 +98,7 @@ async def propose(
 
     plan = await settled()
     if keys := facts_wanted(plan, wanted):
-        facts = await gather_facts(eyes, keys)
+        watched = {key for key in keys if wanted[key].set.rerun.on_input_change is OnChange.RERUN}
+        facts = await gather_facts(eyes, keys, watched=watched)
         plan = await settled()
     return Proposal(plan, snapshot, facts, observed)

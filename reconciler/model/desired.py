@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model.batch import Address, Key
+    from reconciler.model.lock import Pin
     from reconciler.model.manifest import BatchSet
-    from reconciler.model.source import Source
+    from reconciler.model.source import Diagnostic, Source
 
 
 class DesiredBatch(NamedTuple):
@@ -19,12 +20,14 @@ class DesiredBatch(NamedTuple):
     Attributes:
         set: the set that asks, with the job's policies.
         position: which item of the set's list of directories.
+        name: the directory's name, where a name or a pattern chose it; for people.
     """
 
     address: Address
     key: Key
     set: BatchSet
     position: int
+    name: str = ""
 
     def locate(self) -> Source:
         """Where the manifest asks for it."""
@@ -39,8 +42,14 @@ class Desired:
         batches: sorted by address; no two share a key (R12).
         sets: per set, the digest of its text (R10).
         digest: of all manifests.
+        pins: what names and patterns stand for now, sorted (R13).
+        removed: sets and addresses that are forgotten whatever ``onRemove`` says, and where that is written.
+        warnings: what did not stop the expansion but should be seen.
     """
 
     batches: tuple[DesiredBatch, ...] = ()
     sets: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
+    pins: tuple[Pin, ...] = ()
+    removed: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()

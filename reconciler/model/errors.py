@@ -11,6 +11,7 @@
     ├── StoppedError                a signal or the time-out came before there was a plan (exit 130, 143, 8)
     ├── StalePlanError              what was approved is not what stands now (exit 4)
     ├── LimitError                  the plan goes past a limit of the project (exit 7)
+    ├── PinError                    a pin would change, and the caller said that none may (exit 7)
     └── ServiceError                the provider refused, failed, or could not be understood
         ├── NotSentError            certainly never reached the service: name look-up, connect, TLS, pool
         │   └── GivenUpError        it has not answered for so long that nothing is sent to it any more
@@ -106,6 +107,10 @@ class StalePlanError(ReconcilerError):
 
 class LimitError(ReconcilerError):
     """The plan creates or cancels more than the project allows (R15)."""
+
+
+class PinError(ReconcilerError):
+    """A name or a pattern stands for something else than the lockfile has (R13)."""
 
 
 class ServiceError(ReconcilerError):

@@ -10,7 +10,7 @@ from reconciler.model.canonical import digest
 
 if TYPE_CHECKING:
     from reconciler.model.batch import Address, Batch, Key
-    from reconciler.model.lock import Evidence
+    from reconciler.model.lock import Evidence, PinKind
 
 
 class ActionKind(StrEnum):
@@ -98,6 +98,26 @@ class Breach(NamedTuple):
     planned: int
 
 
+class Selected(NamedTuple):
+    """What a name or a pattern of a set stands for, against what it stood for when last applied (R13).
+
+    Attributes:
+        text: the name or pattern.
+        means: the id of what a name stands for, with a configuration's version; "" for a pattern.
+        total: how many directories or configurations it stands for.
+        new: how many of them it did not stand for before.
+        left: how many it stood for before and does not any more.
+    """
+
+    set: str
+    kind: PinKind
+    text: str
+    means: str
+    total: int
+    new: int
+    left: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What stands against what is asked for, at one moment.
@@ -109,6 +129,7 @@ class Plan:
         state: digest of that lockfile's entries.
         manifests: digest of the manifests.
         breaches: limits that it goes past.
+        selected: what names and patterns stand for, sorted.
     """
 
     actions: tuple[Action, ...]
@@ -117,6 +138,7 @@ class Plan:
     state: str = ""
     manifests: str = ""
     breaches: tuple[Breach, ...] = ()
+    selected: tuple[Selected, ...] = ()
 
     def count(self, kind: ActionKind) -> int:
         """How many actions are of a kind."""

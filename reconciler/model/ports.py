@@ -138,6 +138,16 @@ class Provider(Protocol):
         """One saved configuration by its id, or None when none is saved under it."""
         ...
 
+    def directories(self, name: str | None = None) -> AsyncIterator[Directory]:
+        """The project's directories that are not deleted; with ``name``, those called exactly so."""
+        ...
+
+    def configurations(
+        self, name: str | None = None, product: str | None = None
+    ) -> AsyncIterator[Configuration]:
+        """The project's saved configurations, with exactly this name and product where given."""
+        ...
+
 
 class Creator(Provider, Protocol):
     """A provider that can create. Those that cannot do not have the method (R16)."""

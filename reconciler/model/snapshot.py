@@ -60,8 +60,10 @@ class Facts:
 
     Attributes:
         directory: the directory, or why it cannot be had.
-        files: how many files it holds, counted up to one more than a batch can take.
+        files: how many files it holds, counted up to a bound far above what a batch can take.
         newest_file_at: when the youngest of its files changed.
+        newest_file: that file's name.
+        file_times: when its files changed, where somebody wants to know how many changed since.
         inputs: a digest of its files' ids and times.
         configuration: the saved configuration; None for one that the service does not list, such as
             a built-in preset.
@@ -70,5 +72,7 @@ class Facts:
     directory: Directory | Missing
     files: int = 0
     newest_file_at: datetime | None = None
+    newest_file: str = ""
+    file_times: tuple[datetime, ...] = ()
     inputs: str | None = None
     configuration: Configuration | None = None

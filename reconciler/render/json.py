@@ -33,6 +33,18 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "summary": _summary(action.kind.value for action in plan.actions)
         | {"not-selected": plan.not_selected},
         "breaches": [breach._asdict() for breach in plan.breaches],
+        "selected": [
+            {
+                "set": item.set,
+                "kind": item.kind.value,
+                "text": item.text,
+                "means": item.means,
+                "total": item.total,
+                "new": item.new,
+                "left": item.left,
+            }
+            for item in plan.selected
+        ],
         "actions": [_action(action) for action in plan.actions],
     }
 

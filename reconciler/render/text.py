@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from reconciler.model.lock import PinKind
 from reconciler.model.plan import ActionKind
 from reconciler.model.result import Outcome
 from reconciler.render.harmless import harmless
@@ -40,7 +41,6 @@ _COLOURS = {
 }
 
 _TO_DO = (
-    (ActionKind.CREATE, "to create"),
     (ActionKind.ADOPT, "to adopt"),
     (ActionKind.MOVE, "to move"),
     (ActionKind.FORGET, "to forget"),
@@ -63,6 +63,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False, colour: bool = False) -> It
     table = zip(shown, rows, strict=True)
     for name, members in groupby(table, key=lambda pair: pair[0].address.set):
         yield harmless(name)
+        yield from _selected_lines(plan, name)
         for action, row in members:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width]
             text = "  ".join((*cells, harmless(action.reason.text)))
@@ -76,7 +77,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False, colour: bool = False) -> It
 def closing_line(plan: Plan) -> str:
     """The plan in one sentence. Frozen: programs read it, and a test holds it."""
     kept = plan.count(ActionKind.KEEP)
-    to_do = _counts(plan, _TO_DO)
+    to_do = ", ".join(part for part in (_to_create(plan), _counts(plan, _TO_DO)) if part)
     still_open = _counts(plan, _OPEN)
     if not to_do and not still_open:
         running = sum(1 for a in plan.actions if a.batch is not None and not a.batch.status.terminal)
@@ -90,13 +91,40 @@ def closing_line(plan: Plan) -> str:
     return text
 
 
+def _to_create(plan: Plan) -> str:
+    """How many creates there are, and how many files they send, if that was counted."""
+    creates = [action for action in plan.actions if action.kind is ActionKind.CREATE]
+    if not creates:
+        return ""
+    files = sum(action.files or 0 for action in creates)
+    return f"{len(creates):,} to create" + (f" ({_number(files, 'file', 'files')})" if files else "")
+
+
+def _selected_lines(plan: Plan, name: str) -> Iterator[str]:
+    """What a set's names and patterns stand for: patterns always, and a name where that is new."""
+    for item in plan.selected:
+        if item.set != name or not (item.kind is PinKind.MATCH or item.new or item.left):
+            continue
+        if item.kind is PinKind.MATCH:
+            means = _number(item.total, "directory", "directories")
+            means += f", {item.new:,} new" if item.new else ""
+        else:
+            means = item.means
+        means += f", {item.left:,} no more" if item.left else ""
+        what = "configuration " if item.kind is PinKind.CONFIGURATION else ""
+        yield harmless(f"  {what}{item.text} → {means}")
+
+
+# Beyond so many a directory's files are not counted.
+_MOST_COUNTED = 10_000
+
 _COLUMNS = ("address", "name", "job", "files")
 
 
 def _columns(action: Action) -> tuple[str, str, str, str]:
     files = "" if action.files is None else _number(action.files, "file", "files")
-    if action.files is not None and action.files > 1000:  # noqa: PLR2004 - counted no further than that
-        files = "over 1,000 files"
+    if action.files is not None and action.files > _MOST_COUNTED:
+        files = f"over {_MOST_COUNTED:,} files"
     name = "" if action.directory_name == action.address.directory else action.directory_name
     return (
         harmless(str(action.address)),

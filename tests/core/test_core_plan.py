@@ -18,7 +18,7 @@ from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.intent import Intent
 from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Recorded
-from reconciler.model.manifest import BatchSet, ById, ByName, ByPattern, Job, OnChange, OnRemove, Rerun
+from reconciler.model.manifest import BatchSet, ById, Job, OnChange, OnRemove, Rerun
 from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
 from reconciler.model.project import FileState, Limits, Project, ProjectFile
 from reconciler.model.snapshot import Facts, Snapshot, Unknown
@@ -490,18 +490,6 @@ def test_another_job_configuration_or_directory_is_other_work() -> None:
         batch_set("c", "d1", job=extract),
     )
     assert len(expand(_project(*sets), HOMES).batches) == 4
-
-
-def test_names_and_patterns_cannot_be_planned_yet_and_all_are_told_at_once() -> None:
-    by_name = replace(batch_set("a", "d1"), directories=(ById("d1"), ByName("x"), ByPattern("y*")))
-    by_both = batch_set("b", "d1", job=Job(JobType.PARSE_V2, ByName("fields")))
-    with pytest.raises(ManifestError) as caught:
-        expand(_project(by_both, by_name), HOMES)
-    assert [item.message.partition(" cannot")[0] for item in caught.value.diagnostics] == [
-        "directories by name or pattern",
-        "directories by name or pattern",
-        "configurations by name",
-    ]
 
 
 # O1-O3 ----------------------------------------------------------------------------------------------

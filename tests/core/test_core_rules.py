@@ -718,7 +718,8 @@ OBJECTIONS: list[tuple[Facts, str | None]] = [
     (facts(directory=replace(_HERE, deleted_at=NOW)), "directory dir-1 was deleted on 2026-09-15 12:00 UTC"),
     (facts(directory=replace(_HERE, expires_at=NOW)), "directory dir-1 expired on 2026-09-15 12:00 UTC"),
     (facts(files=0), "directory dir-1 holds no files"),
-    (facts(files=1001), "directory dir-1 holds more than 1,000 files, the most that a batch takes"),
+    (facts(files=1001), "directory dir-1 holds 1,001 files, and a batch takes 1,000 at most"),
+    (facts(files=10_001), "directory dir-1 holds more than 10,000 files, and a batch takes 1,000 at most"),
     (
         replace(facts(), configuration=Configuration("cfg", "c", "extract_v2", "1")),
         "configuration cfg is for extract_v2, not for parse_v2",

@@ -79,7 +79,7 @@ class Service:
 
     def __init__(self, time: Time, directories: Iterable[str]) -> None:
         self.time = time
-        self.directories = set(directories)
+        self.there = set(directories)
         self.rows: list[_Row] = []
         self.settle = SETTLE
         self.lag = 0.0
@@ -94,6 +94,7 @@ class Service:
         self.on_request: Callable[[str], None] = lambda _: None
         self.order: Callable[[list[Batch]], list[Batch]] = lambda batches: batches
         self.turn: Callable[[], Awaitable[None]] = self._at_once
+        self.saved: list[Configuration] = []
         self.renames: dict[str, str] = {}
         self.changed: dict[str, datetime] = {}
         self.ahead = timedelta()
@@ -164,7 +165,7 @@ class Service:
 
     async def directory(self, directory: str) -> Directory:
         await self._request(f"directory {directory}")
-        if directory not in self.directories:
+        if directory not in self.there:
             raise NotFoundError(f"there is no directory {directory}", status=404)
         return Directory(directory, f"name of {directory}", PROJECT)
 
@@ -175,6 +176,20 @@ class Service:
     async def configuration(self, configuration: str) -> Configuration | None:
         await self._request(f"configuration {configuration}")
         return None
+
+    async def directories(self, name: str | None = None) -> AsyncIterator[Directory]:
+        await self._request(f"directories {name or '*'}")
+        for directory in sorted(self.there):
+            if name in {None, f"name of {directory}"}:
+                yield Directory(directory, f"name of {directory}", PROJECT)
+
+    async def configurations(
+        self, name: str | None = None, product: str | None = None
+    ) -> AsyncIterator[Configuration]:
+        await self._request(f"configurations {name or '*'}")
+        for saved in self.saved:
+            if name in {None, saved.name} and product in {None, saved.product}:
+                yield saved
 
     async def create(
         self, key: Key, webhooks: Sequence[object], *, objection: Callable[[], str]

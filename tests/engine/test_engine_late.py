@@ -170,7 +170,7 @@ def test_a_run_that_is_refused_leaves_the_report_to_the_next_one(world: World) -
     world.apply()
     world.time.seconds += HOUR
     world.names.append("dir-002")
-    world.service.directories.add("dir-002")
+    world.service.there.add("dir-002")
 
     with pytest.raises(LimitError):
         world.apply(limits=Limits(max_creates=0))
@@ -212,7 +212,7 @@ def test_a_run_that_is_killed_after_it_found_a_twin_leaves_it_to_the_next_one(tm
         world.apply()
         world.time.seconds += HOUR
         world.names.append("dir-002")  # whose lost reply keeps the run for a second look
-        world.service.directories.add("dir-002")
+        world.service.there.add("dir-002")
         world.service.script.append(Lost())
         came = world.die_at(instant)
         if len(came) <= instant:

@@ -137,6 +137,18 @@ class Client:
         await self._read(f"looks up the files of {directory}")
         yield DirectoryFile("fil-1", "a.pdf")
 
+    async def directories(self, name: str | None = None) -> AsyncIterator[Directory]:
+        none: tuple[Directory, ...] = ()
+        for directory in none:
+            yield directory
+
+    async def configurations(
+        self, name: str | None = None, product: str | None = None
+    ) -> AsyncIterator[Configuration]:
+        none: tuple[Configuration, ...] = ()
+        for saved in none:
+            yield saved
+
     async def configuration(self, configuration: str) -> Configuration | None:
         await self._read(f"looks up {configuration}")
         return None

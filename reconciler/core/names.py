@@ -1,0 +1,252 @@
+"""What names and patterns of manifests stand for, and which of them have to be looked up for that (R13).
+
+A name keeps what it stood for when it was last applied: a configuration that is saved anew, or a second
+directory of that name, starts no batch by itself. `reconciler lock --upgrade` moves it. A pattern is for
+directories that are yet to come, so it is looked up each time. Looking up is the engine's work.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.validate.words import meant, shown
+from reconciler.model.batch import Address
+from reconciler.model.lock import Pin, PinKind
+from reconciler.model.manifest import ById, ByName, ByPattern
+from reconciler.model.plan import Selected
+from reconciler.model.source import Diagnostic, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from reconciler.model.batch import Configuration, Directory, JobType
+    from reconciler.model.manifest import BatchSet
+
+
+class WantedConfiguration(NamedTuple):
+    """A configuration that a set gives by its name; the job type belongs to the name."""
+
+    block: str
+    job: JobType
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What has to be looked up.
+
+    Attributes:
+        names: per provider block, the names of directories.
+        listings: provider blocks of which all directories have to be known, because of patterns.
+        pinned: per such block, the directories that its patterns stood for: what a listing lacks of them
+            is asked for, so that one that comes short makes nobody forget them (R7).
+        configurations: by name.
+    """
+
+    names: Mapping[str, frozenset[str]]
+    listings: frozenset[str]
+    pinned: Mapping[str, frozenset[str]]
+    configurations: frozenset[WantedConfiguration]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What was found, per provider block."""
+
+    directories: Mapping[str, tuple[Directory, ...]] = field(default_factory=dict)
+    configurations: Mapping[str, tuple[Configuration, ...]] = field(default_factory=dict)
+
+
+def wanted_names(sets: Iterable[BatchSet], pins: Iterable[Pin]) -> Wanted:
+    """What these sets need looked up, beside what is pinned."""
+    known = Pinned(pins)
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    pinned: defaultdict[str, set[str]] = defaultdict(set)
+    listings: set[str] = set()
+    configurations: set[WantedConfiguration] = set()
+    for item in sets:
+        configuration = item.job.configuration
+        if not isinstance(configuration, ById) and not known.of(
+            item, PinKind.CONFIGURATION, configuration.name
+        ):
+            configurations.add(WantedConfiguration(item.provider, item.job.type, configuration.name))
+        for selector in item.directories:
+            if isinstance(selector, ByPattern):
+                listings.add(item.provider)
+                pinned[item.provider].update(
+                    pin.id for pin in known.of(item, PinKind.MATCH, selector.pattern)
+                )
+            elif isinstance(selector, ByName) and not known.of(item, PinKind.NAME, selector.name):
+                names[item.provider].add(selector.name)
+    return Wanted(
+        {block: frozenset(there) for block, there in names.items()},
+        frozenset(listings),
+        {block: frozenset(there) for block, there in pinned.items()},
+        frozenset(configurations),
+    )
+
+
+class Chosen(NamedTuple):
+    """A directory that a set asks for.
+
+    Attributes:
+        position: which item of the set's list of directories chose it.
+        pin: what is to be remembered of the choice; None for an id.
+    """
+
+    directory: str
+    position: int
+    pin: Pin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What one set's names and patterns stand for; or its faults, and then the rest is not whole."""
+
+    directories: tuple[Chosen, ...]
+    configuration: str
+    pin: Pin | None
+    faults: tuple[Diagnostic, ...]
+
+
+def meaning(item: BatchSet, catalogue: Catalogue, known: Pinned) -> Meaning:
+    """Read one set's selectors against what was found, and against what they stood for before."""
+    faults: list[Diagnostic] = []
+    there = catalogue.directories.get(item.provider, ())
+    chosen: list[Chosen] = []
+    for index, selector in enumerate(item.directories):
+        place = ("spec", "directories", index)
+        match selector:
+            case ById(id=name):
+                chosen.append(Chosen(name, index, None))
+            case ByName(name=name):
+                pin, fault = _named(item.name, name, there, known.of(item, PinKind.NAME, name))
+                if pin is not None:
+                    chosen.append(Chosen(pin.id, index, pin))
+                else:
+                    faults.append(Diagnostic(item.locate(place), fault))
+            case ByPattern():
+                matched = list(_matched(item.name, selector, there))
+                chosen += [Chosen(pin.id, index, pin) for pin in matched]
+                if not matched:
+                    text = f"no directory's name fits {shown(selector.pattern)}"
+                    faults.append(Diagnostic(item.locate(place), text, Severity.WARNING))
+    configuration = item.job.configuration
+    if isinstance(configuration, ById):
+        return Meaning(tuple(chosen), configuration.id, None, tuple(faults))
+    found = known.of(item, PinKind.CONFIGURATION, configuration.name)
+    pin = found[0] if found else _latest(item, configuration.name, catalogue)
+    if pin is None:
+        text = f"no saved configuration for {item.job.type} is named {shown(configuration.name)}"
+        faults.append(Diagnostic(item.locate(("spec", "job", "configuration")), text))
+    return Meaning(tuple(chosen), pin.id if pin else "", pin, tuple(faults))
+
+
+def _named(
+    set_name: str, name: str, there: Iterable[Directory], pinned: tuple[Pin, ...]
+) -> tuple[Pin | None, str]:
+    """The one directory of a name, or why there is none."""
+    if pinned:
+        return pinned[0], ""
+    ids = sorted({directory.id for directory in there if directory.name == name})
+    if len(ids) == 1:
+        return Pin(set_name, PinKind.NAME, name, ids[0]), ""
+    if ids:
+        text = f"{len(ids)} directories are named {shown(name)}: {', '.join(ids)}; give the id of one of them"
+        return None, text
+    return None, f"there is no directory named {shown(name)}{meant(name, {item.name for item in there})}"
+
+
+def _matched(set_name: str, selector: ByPattern, there: Iterable[Directory]) -> Iterator[Pin]:
+    """A pattern's directories, sorted by id."""
+    for directory in sorted(there, key=lambda item: item.id):
+        if fnmatchcase(directory.name, selector.pattern) and not any(
+            fnmatchcase(directory.name, pattern) for pattern in selector.exclude
+        ):
+            yield Pin(set_name, PinKind.MATCH, selector.pattern, directory.id, name=directory.name)
+
+
+def _latest(item: BatchSet, name: str, catalogue: Catalogue) -> Pin | None:
+    """The latest version of a name and job type: by the service's version, then by its times (R13)."""
+    fitting = [
+        saved
+        for saved in catalogue.configurations.get(item.provider, ())
+        if saved.name == name and saved.product == item.job.type
+    ]
+    if not fitting:
+        return None
+    latest = max(
+        fitting,
+        key=lambda saved: (
+            saved.version,
+            saved.updated_at.timestamp() if saved.updated_at else 0.0,
+            saved.id,
+        ),
+    )
+    return Pin(item.name, PinKind.CONFIGURATION, name, latest.id, latest.version)
+
+
+def selected(now: Iterable[Pin], before: Iterable[Pin]) -> tuple[Selected, ...]:
+    """What each name and pattern stands for, sorted; of sets that are no more, nothing is said."""
+    groups: defaultdict[tuple[str, PinKind, str], tuple[list[Pin], list[Pin]]] = defaultdict(lambda: ([], []))
+    for pin in now:
+        groups[pin[:3]][0].append(pin)
+    for pin in before:
+        groups[pin[:3]][1].append(pin)
+    found = []
+    for (name, kind, text), (pins, old) in sorted(groups.items()):
+        ids, gone = {pin.id for pin in pins}, {pin.id for pin in old}
+        if not pins:
+            continue
+        pin = pins[0]
+        means = "" if kind is PinKind.MATCH else pin.id + (f" ({pin.version})" if pin.version else "")
+        found.append(Selected(name, kind, text, means, len(ids), len(ids - gone), len(gone - ids)))
+    return tuple(found)
+
+
+def moved(now: Iterable[Pin], before: Iterable[Pin]) -> tuple[str, ...]:
+    """A sentence for each pin that is not as it was, sorted: what `--locked` refuses."""
+    new, old = {pin[:4]: pin for pin in now}, {pin[:4]: pin for pin in before}
+    said = [f"{_shown(old[name])} is not selected any more" for name in sorted(old.keys() - new.keys())]
+    said += [f"{_shown(new[name])} is new" for name in sorted(new.keys() - old.keys())]
+    return tuple(sorted(said))
+
+
+def pins_after(
+    now: Iterable[Pin],
+    before: Iterable[Pin],
+    covered: frozenset[str],
+    selected: Callable[[Address], bool],
+) -> tuple[Pin, ...]:
+    """The pins after an apply: those of the sets that it was about in full, and of what else it selected.
+
+    Args:
+        now: what names and patterns stand for.
+        before: what they stood for.
+        covered: the sets that the apply was about in full, those that are no more among them.
+        selected: whether the apply was about an address.
+    """
+    kept = {pin[:4]: pin for pin in before if pin.set not in covered}
+    # Of a set that was selected in part, what was not selected is pinned when it is.
+    taken = {pin[:4]: pin for pin in now if pin.set in covered or selected(Address(pin.set, pin.id))}
+    return tuple(sorted({**kept, **taken}.values()))
+
+
+def _shown(pin: Pin) -> str:
+    return f"{pin.set}: {pin.kind} {pin.text} → {pin.id}"
+
+
+class Pinned:
+    """Pins by what they are of."""
+
+    def __init__(self, pins: Iterable[Pin]) -> None:
+        self._by: defaultdict[tuple[str, PinKind, str], list[Pin]] = defaultdict(list)
+        for pin in pins:
+            self._by[pin.set, pin.kind, pin.text].append(pin)
+
+    def of(self, item: BatchSet, kind: PinKind, text: str) -> tuple[Pin, ...]:
+        """What a name or pattern of a set stood for; nothing when it is new."""
+        return tuple(self._by.get((item.name, kind, text), ()))

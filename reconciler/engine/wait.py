@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.record import with_status
+from reconciler.core.record import with_counts, with_status
 from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL
-from reconciler.engine.outcomes import failed_files
+from reconciler.engine.outcomes import FAILED, counts_of, file_outcomes
 from reconciler.model.batch import Status
 from reconciler.model.errors import NotFoundError, ServiceError
 from reconciler.model.events import FileFailed, Pending, Progressed, Warned
@@ -54,10 +54,20 @@ async def _tell_failed_files(run: Run, provider: Creator, batches: list[Batch]) 
     count = 0
     for batch in batches:
         if batch.status is Status.COMPLETED:
-            address = run.lock.entries[batch.key].address
-            for file, why in await failed_files(provider, batch.key, batch, run.eyes.at_once):
-                run.eyes.listen(FileFailed(address, file, why))
-                count += 1
+            entry = run.lock.entries[batch.key]
+            try:
+                outcomes = await file_outcomes(
+                    provider, batch.key, batch, deep=True, at_once=run.eyes.at_once, patience=run.stop
+                )
+            except ServiceError as error:
+                run.eyes.listen(Warned(f"{entry.address}: what became of its files is not known: {error}"))
+                continue
+            if counts := counts_of(outcomes):
+                run.put(with_counts(entry, batch.id, counts))
+            for item in outcomes or ():
+                if item.status in FAILED:
+                    run.eyes.listen(FileFailed(entry.address, item.name or item.file, item.error))
+                    count += 1
     return count
 
 

@@ -169,11 +169,13 @@ class FileResult:
         file: the directory file's id.
         job: the id of the job made for it, or None.
         error: why no job could be made, or None.
+        job_type: the product that the job runs, in the service's own word; "" where it does not say.
     """
 
     file: str
     job: str | None
     error: str | None
+    job_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

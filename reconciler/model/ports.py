@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from reconciler.model.intent import Intent, JournalState, SendOutcome, Settled
     from reconciler.model.lock import Lock
-    from reconciler.model.watched import FileOutcome, Watched
+    from reconciler.model.watched import FileOutcome, JobOutcome, Watched
 
 
 class Clock(Protocol):
@@ -114,8 +114,12 @@ class Provider(Protocol):
         """What the batch did per file, or None while the service does not say."""
         ...
 
-    async def job_error(self, job: JobType, name: str) -> str | None:
-        """Why the job of one file failed, or None while or when it did not."""
+    async def job_outcome(self, job: JobType, name: str) -> JobOutcome:
+        """What became of the job of one file; a status that nobody knows is no failure.
+
+        Raises:
+            NotFoundError: the service does not know the job.
+        """
         ...
 
     async def cancel(self, batch: str) -> Batch:

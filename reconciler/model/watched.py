@@ -45,6 +45,18 @@ class FileStatus(StrEnum):
     PROCESSING = "processing"  # its job has not ended
     UNKNOWN = "unknown"  # it was given a job; what became of that was not asked, or not answered
     MISSING = "missing"  # a file of the directory that the batch says nothing of
+    NEWER = "newer"  # likewise, but it changed after the batch was made, so it need not be the batch's
+
+
+class JobOutcome(NamedTuple):
+    """What became of one file's job.
+
+    Attributes:
+        error: why it failed, or why that is not known; or "".
+    """
+
+    status: FileStatus
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +68,7 @@ class FileOutcome:
         name: the file's name, or "" where it is not known.
         job: the id of the job made for it, or "".
         job_type: the product that the job runs, in the service's own word, or "".
-        error: why it failed, or "".
+        error: why it failed, or why that is not known; or "".
     """
 
     file: str

@@ -25,7 +25,17 @@ from reconciler.engine.observe import Eyes
 from reconciler.engine.propose import propose
 from reconciler.engine.run import Run
 from reconciler.engine.stop import Stop
-from reconciler.model.batch import Address, Batch, Directory, DirectoryFile, Home, JobType, Key, Status
+from reconciler.model.batch import (
+    Address,
+    Batch,
+    Directory,
+    DirectoryFile,
+    FileResult,
+    Home,
+    JobType,
+    Key,
+    Status,
+)
 from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import NotFoundError
 from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered, Withheld
@@ -33,13 +43,14 @@ from reconciler.model.manifest import BatchSet, ById, Job, OnRemove, Rerun
 from reconciler.model.ports import Page
 from reconciler.model.project import Limits
 from reconciler.model.source import Source
+from reconciler.model.watched import FileStatus, JobOutcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
     from reconciler.model.audit import AuditLine
-    from reconciler.model.batch import Configuration, FileResult
+    from reconciler.model.batch import Configuration
     from reconciler.model.events import Event
     from reconciler.model.intent import Intent, JournalState, SendOutcome
     from reconciler.model.lock import Lock
@@ -91,6 +102,9 @@ class Service:
         self.on_create: Callable[[Key], None] = lambda _: None
         self.on_list: Callable[[Listing, str | None, Page], Page] = lambda _, __, page: page
         self.on_get: Callable[[str], None] = lambda _: None
+        self.on_results: Callable[[str], tuple[FileResult, ...] | None] = self.one_result
+        self.on_job: Callable[[str], JobOutcome] = lambda _: JobOutcome(FileStatus.SUCCEEDED)
+        self.on_files: Callable[[str], tuple[DirectoryFile, ...]] = self.one_file
         self.on_request: Callable[[str], None] = lambda _: None
         self.order: Callable[[list[Batch]], list[Batch]] = lambda batches: batches
         self.turn: Callable[[], Awaitable[None]] = self._at_once
@@ -153,10 +167,17 @@ class Service:
         return row.batch
 
     async def results(self, batch: str) -> tuple[FileResult, ...] | None:
-        return ()
+        await self._request(f"results {batch}")
+        return self.on_results(batch)
 
-    async def job_error(self, job: JobType, name: str) -> str | None:
-        return None
+    async def job_outcome(self, job: JobType, name: str) -> JobOutcome:
+        await self._request(f"job {name}")
+        return self.on_job(name)
+
+    def one_result(self, batch: str) -> tuple[FileResult, ...] | None:
+        """A job for the one file of the batch's directory."""
+        directory = self._row(batch).batch.key.directory
+        return (FileResult(f"fil-{directory}", f"job-{directory}", None, "parse_v2"),)
 
     async def cancel(self, batch: str) -> Batch:
         await self._request(f"cancel {batch}")
@@ -171,7 +192,12 @@ class Service:
 
     async def files(self, directory: str) -> AsyncIterator[DirectoryFile]:
         await self._request(f"files {directory}")
-        yield DirectoryFile(f"fil-{directory}", "a.pdf", self.changed.get(directory))
+        for file in self.on_files(directory):
+            yield file
+
+    def one_file(self, directory: str) -> tuple[DirectoryFile, ...]:
+        """A directory with one file."""
+        return (DirectoryFile(f"fil-{directory}", "a.pdf", self.changed.get(directory)),)
 
     async def configuration(self, configuration: str) -> Configuration | None:
         await self._request(f"configuration {configuration}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Batch, Configuration, FileResult, JobType, Key
     from reconciler.model.intent import SendOutcome
     from reconciler.model.ports import Listing
+    from reconciler.model.watched import JobOutcome
 
 #: Seconds: how old a look may be at the send (C3), and a look that is older when it is over.
 OLDEST, SLOW = 10.0, 11.0
@@ -191,7 +192,7 @@ class Client:
     async def results(self, batch: str) -> tuple[FileResult, ...] | None:
         raise AssertionError("nobody asks for results here")
 
-    async def job_error(self, job: JobType, name: str) -> str | None:
+    async def job_outcome(self, job: JobType, name: str) -> JobOutcome:
         raise AssertionError("nobody asks for jobs here")
 
     async def cancel(self, batch: str) -> Batch:

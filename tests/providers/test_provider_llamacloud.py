@@ -368,7 +368,7 @@ def test_get_and_results() -> None:
     provider = cloud(service)
     assert run(provider.get("bat/1?x")) == replace(BATCH, id="bat/1?x")
     assert run(provider.results("bat-1")) == (
-        FileResult("dfl-1", "pjb-1", None),
+        FileResult("dfl-1", "pjb-1", None, "parse_v2"),
         FileResult("dfl-2", None, "too large"),
     )
     assert run(provider.results("bat-1")) is None

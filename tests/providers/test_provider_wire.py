@@ -15,6 +15,7 @@ from reconciler.adapters.providers.transport import Reply
 from reconciler.adapters.providers.wording import one_line
 from reconciler.model.batch import Batch, JobType, Key, Status
 from reconciler.model.errors import UnexpectedReplyError
+from reconciler.model.watched import FileStatus
 
 RECORD: dict[str, object] = {
     "id": "bat-1",
@@ -144,6 +145,9 @@ JSON = st.recursive(
 )
 
 
+_SUCCEEDED, _FAILED, _PROCESSING = FileStatus.SUCCEEDED, FileStatus.FAILED, FileStatus.PROCESSING
+
+
 @given(changes=st.dictionaries(st.sampled_from(sorted(RECORD)), JSON))
 def test_any_json_is_a_batch_or_a_named_misfit(changes: dict[str, object]) -> None:
     reply = Reply(status=200, where="GET e/x", body=json.dumps(RECORD | changes).encode())
@@ -170,14 +174,28 @@ def test_foreign_text_keeps_its_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "error"),
+    ("body", "outcome"),
     [
-        ({"job": {"id": "pjb-1", "status": "COMPLETED", "error_message": None}}, None),
-        ({"job": {"id": "pjb-1", "status": "PENDING"}, "text": None}, None),
-        ({"job": {"id": "pjb-1", "status": "FAILED", "error_message": "not a PDF"}}, "not a PDF"),
-        ({"id": "exj-1", "status": "ERROR", "error_message": "no total"}, "no total"),
-        ({"id": "exj-1", "status": "FAILED", "error_message": None}, "the job is FAILED"),
+        ({"job": {"id": "pjb-1", "status": "COMPLETED", "error_message": None}}, (_SUCCEEDED, "")),
+        ({"job": {"id": "pjb-1", "status": "COMPLETED", "error_message": "page 3"}}, (_FAILED, "page 3")),
+        ({"job": {"id": "pjb-1", "status": "PENDING"}, "text": None}, (_PROCESSING, "")),
+        ({"job": {"status": "RUNNING", "error_message": "tried once"}}, (_PROCESSING, "")),
+        ({"job": {"id": "pjb-1", "status": "FAILED", "error_message": "not a PDF"}}, (_FAILED, "not a PDF")),
+        ({"id": "exj-1", "status": "COMPLETED"}, (_SUCCEEDED, "")),
+        ({"id": "exj-1", "status": "THROTTLED"}, (_PROCESSING, "")),
+        ({"id": "exj-1", "status": "ERROR", "error_message": "no total"}, (_FAILED, "no total")),
+        ({"id": "exj-1", "status": "FAILED", "error_message": None}, (_FAILED, "the job is FAILED")),
+        (
+            {"status": "ARCHIVED"},
+            (FileStatus.UNKNOWN, "the job is ARCHIVED, which this version does not know"),
+        ),
+        (
+            {"job": {"status": "LOST", "error_message": "why"}},
+            (FileStatus.UNKNOWN, "the job is LOST, which this version does not know: why"),
+        ),
     ],
 )
-def test_a_job_s_error_stands_where_its_product_puts_it(body: object, error: str | None) -> None:
-    assert wire.job_error(body) == error
+def test_a_job_s_outcome_stands_where_its_product_puts_it(
+    body: object, outcome: tuple[FileStatus, str]
+) -> None:
+    assert wire.job(body) == outcome

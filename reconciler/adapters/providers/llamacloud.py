@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Batch, Configuration, Directory, DirectoryFile, FileResult, Key
     from reconciler.model.intent import SendOutcome
     from reconciler.model.ports import Clock, Listing
+    from reconciler.model.watched import JobOutcome
 
 T = TypeVar("T")
 
@@ -181,14 +182,14 @@ class LlamaCloud:
         """
         return wire.decode(await self._read(_path(BATCHES, batch), ("expand", "results")), wire.results)
 
-    async def job_error(self, job: JobType, name: str) -> str | None:
-        """Why the job of one file failed, or None while or when it did not.
+    async def job_outcome(self, job: JobType, name: str) -> JobOutcome:
+        """What became of the job of one file; a status that nobody knows is no failure.
 
         Raises:
             NotFoundError: the service does not know the job.
             ServiceError: it cannot be had.
         """
-        return wire.decode(await self._read(_path(_JOBS[job], name)), wire.job_error)
+        return wire.decode(await self._read(_path(_JOBS[job], name)), wire.job)
 
     async def cancel(self, batch: str) -> Batch:
         """Ask once for a batch to be cancelled; the reply need not be CANCELLED yet.

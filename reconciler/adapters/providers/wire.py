@@ -26,6 +26,7 @@ from reconciler.model.batch import (
     Status,
 )
 from reconciler.model.errors import UnexpectedReplyError
+from reconciler.model.watched import FileStatus, JobOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,23 +158,45 @@ def results(value: object) -> tuple[FileResult, ...] | None:
 
 
 def _result(value: object) -> FileResult:
+    job = _optional(value, "job_reference", _reference)
     return FileResult(
         file=_field(value, "source_directory_file_id", _identifier),
-        job=_optional(value, "job_reference", lambda job: _field(job, "id", _identifier)),
+        job=job[0] if job else None,
         error=_optional(value, "error_message", _words),
+        job_type=job[1] if job else "",
     )
 
 
-#: What a job is said to have come to when it came to nothing; the services document no list.
-_FAILED_JOB = frozenset({"FAILED", "ERROR", "CANCELLED"})
+def _reference(value: object) -> tuple[str, str]:
+    return _field(value, "id", _identifier), _optional(value, "type", _words) or ""
 
 
-def job_error(value: object) -> str | None:
-    """Why a job failed, or None while or when it did not. A parse job's fields stand one level down."""
-    job = _field(value, "job", _record) if isinstance(value, dict) and "job" in value else value
-    status = _field(job, "status", _text)
-    error = _optional(job, "error_message", _words)
-    return error or (f"the job is {status}" if status in _FAILED_JOB else None)
+#: What a job is said to have come to; the services document no list. The rest is not known to be an end.
+_JOB_STATUSES = {
+    **dict.fromkeys(("COMPLETED", "SUCCESS"), FileStatus.SUCCEEDED),
+    **dict.fromkeys(("FAILED", "ERROR", "CANCELLED"), FileStatus.FAILED),
+    **dict.fromkeys(("PENDING", "THROTTLED", "RUNNING"), FileStatus.PROCESSING),
+}
+
+
+def job(value: object) -> JobOutcome:
+    """What became of a job. A parse job's fields stand one level down, an extract job's do not.
+
+    A job that has ended and gives an error has failed, whatever its status is called.
+    """
+    fields = _field(value, "job", _record) if isinstance(value, dict) and "job" in value else value
+    word = _field(fields, "status", _words)
+    error = _optional(fields, "error_message", _words) or ""
+    match _JOB_STATUSES.get(word, FileStatus.UNKNOWN):
+        case FileStatus.PROCESSING:
+            return JobOutcome(FileStatus.PROCESSING)
+        case FileStatus.UNKNOWN:
+            why = f"the job is {word}, which this version does not know"
+            return JobOutcome(FileStatus.UNKNOWN, f"{why}: {error}" if error else why)
+        case FileStatus.SUCCEEDED if not error:
+            return JobOutcome(FileStatus.SUCCEEDED)
+        case _:
+            return JobOutcome(FileStatus.FAILED, error or f"the job is {word}")
 
 
 def directory(value: object) -> Directory:

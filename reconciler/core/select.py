@@ -1,4 +1,4 @@
-"""`--target`: which desired and recorded batches a plan is about. What it leaves out stays as it is."""
+"""`--target`: which batches, desired, recorded or watched, a plan is about. The rest stays as it is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from reconciler.model.batch import Address
 from reconciler.model.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.lock import Lock
+    from reconciler.model.manifest import TrackedBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,21 @@ class Selection:
         """Whether an address is selected by itself, desired or not."""
         return self.everything or address.set in self.sets or address in self.addresses
 
+    def covers_labelled(self, address: Address, labels: Mapping[str, str]) -> bool:
+        """Whether an address is selected, by itself or by a label of its manifest."""
+        return self.covers(address) or not self.labels.isdisjoint(labels.items())
 
-def select(targets: Iterable[str], desired: Desired, lock: Lock) -> Selection:
-    """Read targets: ``SET``, ``SET/DIRECTORY_ID`` or ``label=value``.
+    def touches(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether anything of a manifest is selected."""
+        return self.covers_labelled(Address(name, ""), labels) or any(
+            address.set == name for address in self.addresses
+        )
+
+
+def select(
+    targets: Iterable[str], desired: Desired, lock: Lock, tracked: Iterable[TrackedBatch] = ()
+) -> Selection:
+    """Read targets: ``SET``, ``SET/DIRECTORY_ID`` or ``label=value``; likewise of what is only watched.
 
     Raises:
         SettingsError: a target fits nothing that is desired or recorded.
@@ -49,8 +62,12 @@ def select(targets: Iterable[str], desired: Desired, lock: Lock) -> Selection:
     addresses = {batch.address for batch in desired.batches} | {
         entry.address for entry in lock.entries.values()
     }
-    sets = set(desired.sets) | {address.set for address in addresses}
+    watching = {item.name: item for item in tracked}
+    addresses |= {entry.address for entry in lock.tracked.values()}
+    addresses |= {Address(item.name, name) for item in watching.values() for name in item.ids}
+    sets = set(desired.sets) | {address.set for address in addresses} | set(watching)
     labels = {item for batch in desired.batches for item in batch.set.labels.items()}
+    labels |= {item for there in watching.values() for item in there.labels.items()}
     chosen_sets, chosen_addresses, chosen_labels = set(), set(), set()
     for target in targets:
         name, slash, _ = target.partition("/")
@@ -59,6 +76,8 @@ def select(targets: Iterable[str], desired: Desired, lock: Lock) -> Selection:
             chosen_sets.add(target)
         elif slash and (address := Address(name, target[len(name) + 1 :])) in addresses:
             chosen_addresses.add(address)
+        elif slash and address.directory and name in watching and not watching[name].ids:
+            chosen_addresses.add(address)  # which batches a listing has is not known before it is read
         elif equals and (label, value) in labels:
             chosen_labels.add((label, value))
         else:

@@ -25,7 +25,9 @@ CONNECT_TIMEOUT = 10.0
 #: Seconds between two signs of life of a service that was reached.
 READ_TIMEOUT = 60.0
 
-_PLACE = "The base URL is the provider's baseUrl in reconciler.yaml, or LLAMA_CLOUD_BASE_URL"
+#: The variables that say where LlamaCloud is, and with which key it is spoken to.
+LLAMACLOUD = ("LLAMA_CLOUD_BASE_URL", "LLAMA_CLOUD_API_KEY")
+TALONIC = ("TALONIC_BASE_URL", "TALONIC_API_KEY")
 
 
 def connect(
@@ -35,6 +37,7 @@ def connect(
     parallelism: int = 8,
     connect_timeout: float = CONNECT_TIMEOUT,
     read_timeout: float = READ_TIMEOUT,
+    variables: tuple[str, str] = LLAMACLOUD,
 ) -> httpx.AsyncClient:
     """A client that sends the key to one service, and only there.
 
@@ -47,18 +50,20 @@ def connect(
         parallelism: how many connections are held at most.
         connect_timeout: seconds.
         read_timeout: seconds without a byte, for reading and for writing alike.
+        variables: where URL and key may come from, for errors.
 
     Raises:
         SettingsError: the URL or the key cannot be used, or the environment's proxy or CA settings.
     """
-    url = _base(base_url)
+    url_from, key_from = variables
+    url = _base(base_url, f"The base URL is the provider's baseUrl in reconciler.yaml, or {url_from}")
     timeout = httpx.Timeout(read_timeout, connect=connect_timeout, pool=connect_timeout)
     limits = httpx.Limits(max_connections=parallelism, max_keepalive_connections=parallelism)
     try:
         return httpx.AsyncClient(
             base_url=url,
             headers={
-                "Authorization": f"Bearer {_bearer(api_key)}",
+                "Authorization": f"Bearer {_bearer(api_key, key_from)}",
                 "Accept": "application/json",
                 # The one encoding whose output `transport` can bound while it unpacks.
                 "Accept-Encoding": "gzip",
@@ -91,19 +96,19 @@ def proxy_secrets(environ: Mapping[str, str]) -> Iterator[str]:
             yield from (url.password, b64encode(f"{url.username}:{url.password}".encode()).decode())
 
 
-def _base(base_url: str) -> httpx.URL:
+def _base(base_url: str, place: str) -> httpx.URL:
     try:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, ValueError):
         # Neither chained nor shown: what is no URL may be a key that was put in its place.
-        raise SettingsError("the base URL of the provider is not a URL", next=_PLACE) from None
+        raise SettingsError("the base URL of the provider is not a URL", next=place) from None
     if url.scheme not in {"https", "http"} or not url.host:
-        raise SettingsError("the base URL of the provider is not an https:// address", next=_PLACE)
+        raise SettingsError("the base URL of the provider is not an https:// address", next=place)
     if url.userinfo or url.query or url.fragment:
         raise SettingsError(
             f"the base URL of the provider at {url.host} has a user, a query or a fragment",
             why="only scheme, host, port and path can be used",
-            next=_PLACE,
+            next=place,
         )
     if url.scheme == "http" and not _loopback(url.host):
         raise SettingsError(
@@ -123,10 +128,10 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def _bearer(api_key: str) -> str:
+def _bearer(api_key: str, variable: str) -> str:
     # What is no header value would be repeated in the error of the library that writes headers.
     if not api_key:
-        raise SettingsError("the API key is empty", next="Set LLAMA_CLOUD_API_KEY")
+        raise SettingsError("the API key is empty", next=f"Set {variable}")
     if not all("!" <= char <= "~" for char in api_key):
         raise SettingsError(
             "the API key has characters that no key has",

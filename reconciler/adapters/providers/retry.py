@@ -32,7 +32,11 @@ LONGEST_RETRY_AFTER = 600.0
 
 
 async def read(
-    send: Callable[[], Awaitable[Reply]], *, patience: Patience, random: Callable[[], float]
+    send: Callable[[], Awaitable[Reply]],
+    *,
+    patience: Patience,
+    random: Callable[[], float],
+    says: Callable[[Reply], bool | None] = lambda _: None,
 ) -> Reply:
     """Send until there is a reply that trying again would not change, and give that, refusals included.
 
@@ -40,6 +44,7 @@ async def read(
         send: sends the request once.
         patience: waits, and says when there is no more waiting.
         random: uniform in [0, 1).
+        says: whether the service itself calls a refusal worth another try; None where it does not say.
 
     Raises:
         NotSentError: also the last try did not reach the service.
@@ -58,7 +63,7 @@ async def read(
         except (NotSentError, UnavailableError) as error:
             failure, retry_after = error, None
         else:
-            if not _passing(reply.status):
+            if reply.ok or not _passing(reply.status, says(reply)):
                 return reply
             failure, retry_after = refusal(reply), reply.retry_after
         wait = _wait(tried, retry_after, random())
@@ -68,8 +73,10 @@ async def read(
         await patience.pause(wait)
 
 
-def _passing(status: int) -> bool:
-    return status in {408, 429} or 500 <= status < 600  # noqa: PLR2004 - HTTP's class of server errors
+def _passing(status: int, said: bool | None) -> bool:  # noqa: FBT001 - what the service said
+    """Whether a refusal may pass. But for a 429, a service may say more of it than its status does."""
+    usual = status in {408, 429} or 500 <= status < 600  # noqa: PLR2004 - HTTP's class of server errors
+    return usual if said is None or status == 429 else said  # noqa: PLR2004 - HTTP's own
 
 
 def _wait(tried: int, retry_after: float | None, random: float) -> float | None:

@@ -67,6 +67,7 @@ _CERTAINLY_NOT_SENT = (
 )
 
 _SECONDS = re.compile(r"-?\d{1,9}(\.\d{1,9})?", re.ASCII)
+_EPOCH_SECONDS = re.compile(r"\d{10}(\.\d{1,9})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,9 @@ class Transport:
         if _SECONDS.fullmatch(text):
             return max(0.0, float(text))
         until = _http_date(text)
+        if until is None and response.status_code == 429:  # noqa: PLR2004 - HTTP's own
+            # Talonic's; on other replies it only says when a quota is counted anew.
+            until = _moment(response.headers.get("x-ratelimit-reset", "").strip())
         if until is None:
             return None
         # By the service's own clock, which this machine's need not agree with.
@@ -348,4 +352,15 @@ def _http_date(text: str) -> datetime | None:
         # "-0000" gives a time without a zone, and HTTP knows no zone but GMT.
         return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment as epoch seconds or ISO 8601, in UTC; None for anything else, a small number among it."""
+    try:
+        if _EPOCH_SECONDS.fullmatch(text):
+            return datetime.fromtimestamp(float(text), UTC)
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
         return None

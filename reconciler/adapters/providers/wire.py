@@ -326,3 +326,23 @@ def _shown(value: object) -> str:
             return "empty text"
         case _:
             return one_line(json.dumps(value, ensure_ascii=False), 60)
+
+
+def count(value: object) -> int:
+    """How many there are of something."""
+    if type(value) is not int or value < 0:  # True equals 1
+        raise _unfit("a count", value)
+    return value
+
+
+def flag(value: object) -> bool:
+    """Whether something is so."""
+    if not isinstance(value, bool):
+        raise _unfit("true or false", value)
+    return value
+
+
+#: The readers, for the files that read another service's replies.
+field, optional, record, sequence = _field, _optional, _record, _list
+words, identifier, token, time = _words, _identifier, _token, _time
+body = _json

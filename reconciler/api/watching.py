@@ -1,0 +1,174 @@
+"""Which provider block becomes which watcher, and what the tracking manifests ask of them (R16).
+
+For every command that looks at watched batches::
+
+    async with watching(services, project.tracked, lock) as watchers:   # by provider block
+        found = await observe_tracked(project, watchers, lock, selection)
+
+What to ask and what it means is `core.tracking`'s, in which order `engine.tracking`'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
+from reconciler.core.select import Selection
+from reconciler.core.tracking import Tracking
+from reconciler.engine.tracking import Lookout
+from reconciler.model.errors import SettingsError
+from reconciler.model.events import Waiting
+from reconciler.model.project import LlamaCloudProvider, LocalProvider, TalonicProvider
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from reconciler.api.services import Connections, Services
+    from reconciler.model.lock import Lock
+    from reconciler.model.manifest import TrackedBatch
+    from reconciler.model.ports import Creator, Watcher
+    from reconciler.model.project import Project
+    from reconciler.model.tracking import TrackedChange
+
+#: How many requests are under way at once to watch.
+AT_ONCE = 8
+
+_EVERYTHING = Selection()
+
+
+@contextlib.asynccontextmanager
+async def watching(
+    services: Services,
+    manifests: Iterable[TrackedBatch],
+    lock: Lock,
+    connections: Connections | None = None,
+) -> AsyncIterator[Mapping[str, Watcher]]:
+    """The watchers of the provider blocks that these manifests name, by block. Nothing is asked yet.
+
+    Args:
+        services: what connecting takes.
+        manifests: whose batches are to be watched.
+        lock: knows the projects that keys turned out to belong to.
+        connections: what the run is connected to already: a block that is there is spoken to through
+            that, so that all take turns together (O6), and the embedded service is there once.
+
+    Raises:
+        ManifestError: an environment variable that is needed is not set.
+        SettingsError: a provider cannot be used as it is set up.
+    """
+    services._refuse_unset()  # noqa: SLF001 - both rooms wire one project's services together
+    watchers: dict[str, Watcher] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        for name in sorted({item.provider for item in manifests}):
+            there = _standing(name, connections)
+            if there is None:
+                watchers[name] = await stack.enter_async_context(_watcher(services, name, lock))
+            else:
+                watchers[name] = _over(there, services)
+        yield watchers
+
+
+async def observe_tracked(
+    project: Project,
+    watchers: Mapping[str, Watcher],
+    lock: Lock,
+    selection: Selection = _EVERYTHING,
+    *,
+    at_once: int = AT_ONCE,
+) -> tuple[TrackedChange, ...]:
+    """What happened to every watched batch that is selected, since it was recorded; sorted by address.
+
+    Never raises a `ServiceError`: what could not be seen is `Happened.UNKNOWN` (R7).
+    """
+    from reconciler.engine.tracking import observe_tracked as observe
+
+    tracking = tracking_of(project.tracked, watchers, lock, selection)
+    return await observe(Lookout(watchers, at_once), tracking)
+
+
+async def refresh_tracked(
+    project: Project,
+    watchers: Mapping[str, Watcher],
+    lock: Lock,
+    selection: Selection = _EVERYTHING,
+    *,
+    at_once: int = AT_ONCE,
+) -> tuple[TrackedChange, ...]:
+    """As `observe_tracked`, after each service was asked to look after what has not ended."""
+    from reconciler.engine.tracking import refresh_tracked as refresh
+
+    tracking = tracking_of(project.tracked, watchers, lock, selection)
+    return await refresh(Lookout(watchers, at_once), tracking)
+
+
+def tracking_of(
+    manifests: Sequence[TrackedBatch], watchers: Mapping[str, Watcher], lock: Lock, selection: Selection
+) -> Tracking:
+    """What is to be watched, as the core takes it."""
+    endpoints = {name: watcher.endpoint for name, watcher in watchers.items()}
+    return Tracking(manifests, endpoints, lock.tracked, selection)
+
+
+def _standing(name: str, connections: Connections | None) -> Creator | None:
+    """The provider that a block of the run leads to already."""
+    if connections is None or name not in connections.homes:
+        return None
+    return connections.eyes.providers[connections.homes[name]]
+
+
+def _over(provider: Creator, services: Services) -> Watcher:
+    from reconciler.adapters.providers.llamacloud_watch import LlamaCloudWatch
+
+    return LlamaCloudWatch(provider, services.stop)
+
+
+@contextlib.asynccontextmanager
+async def _watcher(services: Services, name: str, lock: Lock) -> AsyncIterator[Watcher]:
+    """A connection of its own for one block."""
+    match services.project.file.providers[name]:
+        case TalonicProvider() as spec:
+            async with _talonic(services, spec) as watcher:
+                yield watcher
+        case LlamaCloudProvider() | LocalProvider() as spec:
+            endpoint = services._endpoint(spec)  # noqa: SLF001 - as above
+            known = lock.projects.get(f"{name} {endpoint}")
+            project = (spec.project or known) if isinstance(spec, LlamaCloudProvider) else None
+            async with services._client(spec, endpoint) as speaker:  # noqa: SLF001 - as above
+                # Without a project, the service takes the key's own.
+                yield _over(speaker(project), services)
+
+
+@contextlib.asynccontextmanager
+async def _talonic(services: Services, spec: TalonicProvider) -> AsyncIterator[Watcher]:
+    from reconciler.adapters.providers.connection import TALONIC, connect, proxy_secrets
+    from reconciler.adapters.providers.limiter import Limiter
+    from reconciler.adapters.providers.talonic import BASE_URL, Talonic
+    from reconciler.core.validate.environment import TALONIC_KEYS
+
+    names = (spec.api_key.variable,) if spec.api_key else TALONIC_KEYS
+    key = next((value for item in names if (value := services.environ.get(item))), None)
+    if key is None:
+        raise SettingsError(
+            f"none of {', '.join(names)} is set: provider {spec.name} takes its API key from there",
+            where="reconciler.yaml",
+        )
+    endpoint = (spec.base_url or services.environ.get(TALONIC[0]) or BASE_URL).rstrip("/")
+    limiter = Limiter(
+        services.at_once,
+        clock=services.clock,
+        random=random.random,
+        patience=services.stop,
+        tell=lambda why, seconds: services.listen(Waiting(f"{spec.name}: {why}", seconds)),
+    )
+    async with connect(
+        endpoint, key, parallelism=services.at_once, variables=(TALONIC[0], names[0])
+    ) as client:
+        yield Talonic(
+            client,
+            endpoint=endpoint,
+            clock=services.clock,
+            limiter=limiter,
+            random=random.random,
+            secrets=proxy_secrets(services.environ),
+        )

@@ -13,7 +13,7 @@ import logging
 import os
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from reconciler.model.events import Event, Listener
     from reconciler.model.lock import Lock
     from reconciler.model.plan import Plan
-    from reconciler.model.ports import Clock
+    from reconciler.model.ports import AuditLog, Clock
     from reconciler.model.project import Project
     from reconciler.model.result import Applied
     from reconciler.model.source import Diagnostic
+    from reconciler.model.tracking import TrackedChange
 
 __all__ = [
     "PARALLELISM",
@@ -48,6 +49,7 @@ __all__ = [
     "init",
     "load",
     "plan",
+    "refresh",
     "resolve_absent",
     "schema",
     "schema_names",
@@ -273,6 +275,36 @@ def upgrade(
         return _run(house.upgrade(session, frozenset(sets) or frozenset(known)))
 
 
+def refresh(
+    project: Project,
+    *,
+    targets: Sequence[str] = (),
+    parallelism: int = PARALLELISM,
+    lock_timeout: float = 0.0,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> tuple[TrackedChange, ...]:
+    """Have the services look after the watched batches that have not ended, and record what they then say.
+
+    Args:
+        project: as `load` gives it.
+        targets: tracking manifests, addresses or ``label=value``; everything that is watched by default.
+        parallelism: how many requests may be under way at once.
+        lock_timeout: seconds to wait for the lock.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        SettingsError: a target fits nothing that is watched, or a provider cannot be used as it is set up.
+        LockHeldError, ManifestError, StateError: as for `apply`.
+    """
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    with house.store().hold(lock_timeout) as session:
+        return _run(house.refresh(session, targets))
+
+
 def init(folder: str | Path = ".") -> list[str]:
     """Write a small commented project that validates and plans; gives the names of the files.
 
@@ -313,23 +345,30 @@ class _House:
     parallelism: int
 
     async def plan(self, targets: Sequence[str], *, locked: bool) -> Plan:
+        from reconciler.api.watching import observe_tracked, watching
         from reconciler.core.select import select
         from reconciler.engine.propose import propose
 
         lock, journal = self.store().read()
         stop = Stop()
         stop.bind(self.clock)
-        async with self._services(stop).connected(lock, journal.open) as there:
+        services = self._services(stop)
+        async with services.connected(lock, journal.open) as there:
             desired = await self._desired(there, lock, locked=locked)
+            selection = select(targets, desired, lock, self.project.tracked)
             proposal = await propose(
                 there.eyes,
                 desired=desired,
                 lock=lock,
                 intents=journal.open,
                 limits=self.project.file.limits,
-                selection=select(targets, desired, lock),
+                selection=selection,
             )
-        return proposal.plan
+            async with watching(services, self.project.tracked, lock, there) as watchers:
+                tracked = await observe_tracked(
+                    self.project, watchers, lock, selection, at_once=self.parallelism
+                )
+        return replace(proposal.plan, tracked=tracked)
 
     async def apply(
         self,
@@ -349,10 +388,35 @@ class _House:
             return await apply_plan(
                 run,
                 limits=self.project.file.limits,
-                selection=select(targets, run.desired, session.lock),
+                selection=select(targets, run.desired, session.lock, self.project.tracked),
                 approve=approve,
                 confirmed=confirm,
             )
+
+    async def refresh(self, session: FileSession, targets: Sequence[str]) -> tuple[TrackedChange, ...]:
+        from reconciler.api.watching import lookout, select_tracked, tracking_of, watching
+        from reconciler.engine.observe import Eyes
+        from reconciler.engine.refresh import refresh
+        from reconciler.engine.run import Run
+        from reconciler.model.desired import Desired
+
+        lock, stop = session.lock, Stop()
+        stop.bind(self.clock)
+        selection = select_tracked(targets, self.project, lock)
+        run_id, audit = self._begin(session)
+        run = Run(
+            id=run_id,
+            eyes=Eyes({}, self.clock, self.listen, self.parallelism),
+            session=session,
+            desired=Desired(),
+            audit=audit,
+            stop=stop,
+            random=random.random,
+            lock=lock,
+        )
+        async with watching(self._services(stop), self.project.tracked, lock) as watchers:
+            tracking = tracking_of(self.project.tracked, watchers, lock, selection)
+            return await refresh(run, lookout(watchers, self.parallelism), tracking)
 
     async def by_hand(
         self, session: FileSession, work: Callable[[Run], Coroutine[Any, Any, _Result]]
@@ -400,18 +464,18 @@ class _House:
         upgrade: frozenset[str] = frozenset(),
     ) -> AsyncIterator[Run]:
         """A run with everything that it needs, on state whose lock is held."""
-        from reconciler.adapters.audit import AuditFolder
-        from reconciler.adapters.ci import environment
+        from reconciler.api.watching import watch, watching
         from reconciler.engine.run import Run
 
         stop.bind(self.clock, seconds)
-        folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
         services = self._services(stop)
-        who = environment(self.environ, folder)
         # Before any request, since it has to be known by then that it can be written.
-        audit = AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock)
+        run_id, audit = self._begin(session)
         services.try_out()
-        async with services.connected(session.lock, session.journal.open) as there:
+        async with (
+            services.connected(session.lock, session.journal.open) as there,
+            watching(services, self.project.tracked, session.lock, there) as watchers,
+        ):
             yield Run(
                 id=run_id,
                 eyes=there.eyes,
@@ -423,7 +487,17 @@ class _House:
                 lock=session.lock,
                 pins=there.pins,
                 webhooks=services.webhooks(),
+                watch=watch(self.project, watchers, session.lock, self.parallelism),
             )
+
+    def _begin(self, session: FileSession) -> tuple[str, AuditLog]:
+        """A name for a run, and its audit log."""
+        from reconciler.adapters.audit import AuditFolder
+        from reconciler.adapters.ci import environment
+
+        folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
+        who = environment(self.environ, folder)
+        return run_id, AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock)
 
     def store(self) -> FileStore:
         from reconciler.adapters.stores.file import FileStore

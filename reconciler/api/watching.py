@@ -22,7 +22,7 @@ from reconciler.model.events import Waiting
 from reconciler.model.project import LlamaCloudProvider, LocalProvider, TalonicProvider
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 
     from reconciler.api.services import Connections, Services
     from reconciler.model.lock import Lock
@@ -57,7 +57,8 @@ async def watching(
         ManifestError: an environment variable that is needed is not set.
         SettingsError: a provider cannot be used as it is set up.
     """
-    services._refuse_unset()  # noqa: SLF001 - both rooms wire one project's services together
+    if connections is None:
+        services._refuse_unset()  # noqa: SLF001 - both rooms wire one project's services together
     watchers: dict[str, Watcher] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name in sorted({item.provider for item in manifests}):
@@ -83,23 +84,42 @@ async def observe_tracked(
     """
     from reconciler.engine.tracking import observe_tracked as observe
 
-    tracking = tracking_of(project.tracked, watchers, lock, selection)
-    return await observe(Lookout(watchers, at_once), tracking)
+    return await observe(lookout(watchers, at_once), tracking_of(project.tracked, watchers, lock, selection))
 
 
-async def refresh_tracked(
-    project: Project,
-    watchers: Mapping[str, Watcher],
-    lock: Lock,
-    selection: Selection = _EVERYTHING,
-    *,
-    at_once: int = AT_ONCE,
-) -> tuple[TrackedChange, ...]:
-    """As `observe_tracked`, after each service was asked to look after what has not ended."""
-    from reconciler.engine.tracking import refresh_tracked as refresh
+def watch(
+    project: Project, watchers: Mapping[str, Watcher], lock: Lock, at_once: int
+) -> Callable[[Selection], Coroutine[object, object, tuple[TrackedChange, ...]]] | None:
+    """`observe_tracked` for a run, which knows what is selected; None where nothing is or was watched."""
+    if not (project.tracked or lock.tracked):
+        return None
+    return lambda selection: observe_tracked(project, watchers, lock, selection, at_once=at_once)
 
-    tracking = tracking_of(project.tracked, watchers, lock, selection)
-    return await refresh(Lookout(watchers, at_once), tracking)
+
+def lookout(watchers: Mapping[str, Watcher], at_once: int) -> Lookout:
+    """The watchers, as the engine takes them."""
+    return Lookout(watchers, at_once)
+
+
+def select_tracked(targets: Iterable[str], project: Project, lock: Lock) -> Selection:
+    """Read targets that can only mean what is watched.
+
+    Raises:
+        SettingsError: a target fits nothing that is watched.
+    """
+    from reconciler.core.select import select
+    from reconciler.model.desired import Desired
+    from reconciler.model.lock import Lock as Recorded
+
+    sets = {item.name for item in project.sets}
+    targets = tuple(targets)
+    for target in targets:
+        if target.partition("/")[0] in sets:
+            raise SettingsError(
+                f"{target!r} is a BatchSet's, and only what a TrackedBatch watches is refreshed",
+                next="`reconciler plan` looks at the batches of sets",
+            )
+    return select(targets, Desired(), Recorded(tracked=lock.tracked), project.tracked)
 
 
 def tracking_of(

@@ -9,10 +9,14 @@ from reconciler.model import errors
 from reconciler.model.batch import Status
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
+from reconciler.model.tracking import Happened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconciler.model.plan import Plan
     from reconciler.model.result import Applied
+    from reconciler.model.tracking import TrackedChange
 
 
 class Exit(IntEnum):
@@ -48,13 +52,22 @@ def of_error(error: errors.ReconcilerError) -> int:
 def of_plan(plan: Plan, *, detailed: bool) -> Exit:
     """The exit code of `plan`. ``detailed`` tells changes from none."""
     unresolved = [action for action in plan.actions if action.kind is ActionKind.UNRESOLVED]
-    if any(action.reason.code is ReasonCode.UNKNOWN for action in unresolved):
+    if any(action.reason.code is ReasonCode.UNKNOWN for action in unresolved) or _unseen(plan.tracked):
         return Exit.ERROR  # R7: the listing was incomplete
     if unresolved:
         return Exit.UNRESOLVED
     if plan.breaches:
         return Exit.LIMIT
     return Exit.CHANGES if detailed and plan.changes else Exit.DONE
+
+
+def of_refresh(found: Iterable[TrackedChange]) -> Exit:
+    """The exit code of `refresh`."""
+    return Exit.ERROR if _unseen(found) else Exit.DONE
+
+
+def _unseen(found: Iterable[TrackedChange]) -> bool:
+    return any(change.happened is Happened.UNKNOWN for change in found)
 
 
 _FAILED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.BLOCKED, Outcome.NOT_STARTED})
@@ -69,7 +82,7 @@ def of_apply(applied: Applied) -> int:
         return Exit.UNRESOLVED
     if applied.timed_out:
         return Exit.TOO_LONG
-    if Outcome.UNSEEN in outcomes:
+    if Outcome.UNSEEN in outcomes or _unseen(applied.plan.tracked):
         return Exit.ERROR
     if outcomes & _FAILED or any(
         batch.status in {Status.FAILED, Status.CANCELLED} for batch in applied.batches

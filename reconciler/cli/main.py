@@ -18,6 +18,7 @@ from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
 from reconciler.cli.manifests import init_command, schema_command, validate_command
 from reconciler.cli.plan import plan_command
+from reconciler.cli.refresh import refresh_command
 from reconciler.cli.shell import completion_command
 from reconciler.model.errors import ReconcilerError
 from reconciler.render.harmless import harmless
@@ -45,6 +46,7 @@ for _command in (
     apply_command,
     cancel_command,
     import_command,
+    refresh_command,
     lock_group,
     schema_command,
     emulator_command,

@@ -99,6 +99,14 @@ format_option = click.option(
     help="What standard output gets: text for people, or one JSON document.",
 )
 
+parallelism_option = click.option(
+    "--parallelism",
+    type=click.IntRange(1, 256),
+    default=PARALLELISM,
+    show_default=True,
+    help="How many creates and other requests may be under way at once.",
+)
+
 planning_options = (
     click.option(
         "--target",
@@ -108,13 +116,7 @@ planning_options = (
         help="Only this SET, SET/DIRECTORY_ID or label=value; may be given several times.",
     ),
     locked_option,
-    click.option(
-        "--parallelism",
-        type=click.IntRange(1, 256),
-        default=PARALLELISM,
-        show_default=True,
-        help="How many creates and other requests may be under way at once.",
-    ),
+    parallelism_option,
     click.option("--verbose", "-v", is_flag=True, help="Show also what stays as it is."),
     format_option,
     *output_options,

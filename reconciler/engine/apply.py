@@ -17,6 +17,7 @@ from reconciler.engine.create import adopt, create
 from reconciler.engine.late import look_again, look_back
 from reconciler.engine.propose import propose
 from reconciler.engine.resolve import resolve_all
+from reconciler.engine.tracking import record_watched, with_watched
 from reconciler.engine.wait import wait_for
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import (
@@ -62,7 +63,7 @@ async def apply(
         StateError: something could not be written down; nothing was sent without a note of it.
     """
     try:
-        _audit_recovered(run)
+        audit_recovered(run)
         still_open = await resolve_all(run, run.session.journal.open)  # C7
         proposal = await run.stop.unless_over(
             propose(
@@ -76,7 +77,7 @@ async def apply(
         )
         if proposal is None:
             raise run.stop.error()
-        plan = proposal.plan
+        plan = await with_watched(run, proposal.plan, selection)  # R16
         if not run.session.journal.warm:
             settle = max((provider.settle for provider in run.eyes.providers.values()), default=0.0)
             run.cold_until = proposal.observed + settle
@@ -94,6 +95,7 @@ async def apply(
         failed = 0
         approved = not run.stop.over and (not plan.changes or approve(plan))
         if approved and not run.stop.over:
+            record_watched(run, plan.tracked)
             await _carry_out(run, proposal, selection)
             await look_back(run, proposal.facts)  # C10
             await look_again(run)
@@ -120,7 +122,7 @@ async def apply(
     )
 
 
-def _audit_recovered(run: Run) -> None:
+def audit_recovered(run: Run) -> None:
     """What a crash kept from the lockfile it may have kept from the audit log as well (C9)."""
     for entry in run.session.journal.recovered:
         run.write_audit(

@@ -25,9 +25,10 @@ from reconciler.model.project import DEFAULT_SETTLE
 from reconciler.model.result import Finding, Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 
     from reconciler.core.match import Moment
+    from reconciler.core.select import Selection
     from reconciler.engine.observe import Eyes
     from reconciler.engine.stop import Stop
     from reconciler.model.batch import Address, Batch, Key
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from reconciler.model.lock import Entry, Lock
     from reconciler.model.plan import Action
     from reconciler.model.ports import AuditLog, Creator, Session
+    from reconciler.model.tracking import TrackedChange
 
 _WELL = frozenset(
     {
@@ -61,6 +63,7 @@ class Run:
         before: the lockfile as it was when the run began.
         pins: per provider block, the project that its key turned out to belong to.
         webhooks: per set, what its creates send along.
+        watch: looks at the batches that are only watched (R16); None where there are none.
         aliases: from the key that the service answered with to the one that was asked for (C9).
         plan_digest: of what was approved, once it is.
         ended: why no further create may begin, or "" (C4: 401, 402 and 403 end the run).
@@ -78,6 +81,7 @@ class Run:
     lock: Lock
     pins: Mapping[str, str] = field(default_factory=dict)
     webhooks: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    watch: Callable[[Selection], Coroutine[object, object, tuple[TrackedChange, ...]]] | None = None
     plan_digest: str = ""
     ended: str = ""
     cold_until: float = math.inf

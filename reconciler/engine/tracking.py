@@ -6,20 +6,24 @@ is watched stands in nobody's way (R7). What to ask and what it means is decided
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reconciler.core.tracking import changes, first_questions, further_questions, running
+from reconciler.core.tracking import changes, first_questions, further_questions, record_tracked, running
 from reconciler.engine.concurrent import each
+from reconciler.model.audit import AuditLine
 from reconciler.model.errors import NotFoundError, ServiceError
 from reconciler.model.snapshot import Gone, Unknown
 from reconciler.model.tracking import Sightings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from reconciler.core.select import Selection
     from reconciler.core.tracking import Tracking
+    from reconciler.engine.run import Run
     from reconciler.model.manifest import TrackedBatch
+    from reconciler.model.plan import Plan
     from reconciler.model.ports import Watcher
     from reconciler.model.tracking import Question, TrackedChange
     from reconciler.model.watched import Watched
@@ -88,3 +92,34 @@ async def _ask(
 
     await each(questions, lookout.at_once, ask)
     return answers
+
+
+async def with_watched(run: Run, plan: Plan, selection: Selection) -> Plan:
+    """The plan with what happened to the watched batches; as it is, where the run is to end meanwhile."""
+    if run.watch is None:
+        return plan
+    return replace(plan, tracked=await run.stop.unless_over(run.watch(selection)) or ())
+
+
+def record_watched(run: Run, found: Sequence[TrackedChange]) -> None:
+    """Have what happened to watched batches in the lockfile, and what matters of it in the audit log.
+
+    A batch that only counts further, or was touched, is no event.
+    """
+    for change in found:
+        before, now = change.before, change.now
+        if change.recordable and not (before and now and before.word == now.word):
+            run.write_audit(
+                AuditLine(
+                    time=run.eyes.clock.now(),
+                    action="track",
+                    address=str(change.address),
+                    key=change.id.endpoint,
+                    batch=change.id.id,
+                    outcome=now.word if now else change.happened.value,
+                    why=change.reason,
+                    plan=run.plan_digest,
+                )
+            )
+    tracked = record_tracked(run.lock.tracked, found, run.eyes.clock.now())
+    run.lock = replace(run.lock, tracked=tracked)

@@ -11,6 +11,7 @@ from reconciler.model.canonical import digest
 if TYPE_CHECKING:
     from reconciler.model.batch import Address, Batch, Key
     from reconciler.model.lock import Evidence, PinKind
+    from reconciler.model.tracking import TrackedChange
 
 
 class ActionKind(StrEnum):
@@ -130,6 +131,7 @@ class Plan:
         manifests: digest of the manifests.
         breaches: limits that it goes past.
         selected: what names and patterns stand for, sorted.
+        tracked: what happened to batches that are only watched; it is no change to confirm (R16).
     """
 
     actions: tuple[Action, ...]
@@ -139,6 +141,7 @@ class Plan:
     manifests: str = ""
     breaches: tuple[Breach, ...] = ()
     selected: tuple[Selected, ...] = ()
+    tracked: tuple[TrackedChange, ...] = ()
 
     def count(self, kind: ActionKind) -> int:
         """How many actions are of a kind."""

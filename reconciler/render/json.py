@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model.source import Severity
+from reconciler.render.tracking import tracked_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +47,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             for item in plan.selected
         ],
         "actions": [_action(action) for action in plan.actions],
+        "tracked": tracked_items(plan.tracked),
     }
 
 
@@ -78,6 +80,7 @@ def applied_document(applied: Applied) -> dict[str, Any]:
         "unresolved": [str(address) for address in applied.unresolved],
         "batches": [_batch(batch) for batch in applied.batches],
         "failedFiles": applied.failed_files,
+        "tracked": tracked_items(applied.plan.tracked),
     }
 
 

@@ -9,6 +9,7 @@ from reconciler.model.lock import PinKind
 from reconciler.model.plan import ActionKind
 from reconciler.model.result import Outcome
 from reconciler.render.harmless import harmless
+from reconciler.render.tracking import tracked_lines, tracked_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,6 +71,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False, colour: bool = False) -> It
             yield f"  {_painted(MARKS[action.kind], _COLOURS[action.kind], colour)} {text}"
     if shown:
         yield ""
+    yield from tracked_lines(plan.tracked, verbose=verbose, colour=colour)
     yield from _limit_lines(plan)
     yield closing_line(plan)
 
@@ -88,6 +90,8 @@ def closing_line(plan: Plan) -> str:
         text = "; ".join(part for part in parts if part) + "."
     if plan.not_selected:
         text += f" {_number(plan.not_selected, 'desired batch', 'desired batches')} not selected."
+    if told := tracked_sentence(plan.tracked):
+        text += f" {told}"
     return text
 
 

@@ -363,6 +363,7 @@ class _House:
                 intents=journal.open,
                 limits=self.project.file.limits,
                 selection=selection,
+                patience=stop,
             )
             async with watching(services, self.project.tracked, lock, there) as watchers:
                 tracked = await observe_tracked(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.match import Moment, decide
 from reconciler.core.names import selected as selected_by_name
+from reconciler.core.order import put_in_order
 from reconciler.core.preflight import objection
 from reconciler.core.spans import span
 from reconciler.model.canonical import digest
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.core.select import Selection
-    from reconciler.model.batch import Address, Key
+    from reconciler.model.batch import Address, FileCounts, Key
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Entry, Lock
@@ -41,6 +42,7 @@ def plan(
     now: datetime,
     limits: Limits,
     selection: Selection,
+    counts: Mapping[str, FileCounts] | None = None,
 ) -> Plan:
     """What has to be done so that what is live is what is desired.
 
@@ -53,6 +55,7 @@ def plan(
         now: this tool's clock, in UTC.
         limits: how much a plan may do.
         selection: what it is about.
+        counts: how files fared, by batch, where it was read for this plan.
     """
     # Of several intents of one key the oldest speaks, whatever order they come in (R1).
     open_intents = {
@@ -61,23 +64,26 @@ def plan(
     aliases = aliases_of(lock)
     wanted = {batch.key: batch for batch in desired.batches}
     about = [batch for batch in desired.batches if selection.wants(batch)]
-    actions: list[Action] = []
-    for want in about:
+
+    def moment(key: Key) -> Moment:
+        return Moment(now, snapshot.clocks.get(key.endpoint, now))
+
+    def alone(want: DesiredBatch) -> Action:
+        """What one desired batch needs, whatever there is to be said about its directory and its turn."""
         intent = open_intents.get(want.key)
-        owner = wanted.get(aliases.get(want.key, want.key), want)
         if intent is not None:
-            actions.append(_open(intent, now, want.address))
-        elif owner is not want:
-            actions.append(_same_work(want, owner.address))
-        else:
-            endpoint = want.key.endpoint
-            moment = Moment(now, snapshot.clocks.get(endpoint, now))
-            action = decide(
-                want, snapshot.of(want.key), lock.entries.get(want.key), facts.get(want.key), moment
-            )
-            if action.kind is ActionKind.CREATE and want.key in aliases:
-                action = _same_work(want, lock.entries[aliases[want.key]].address)
-            actions.append(_checked(action, facts.get(want.key), moment))
+            return _open(intent, now, want.address)
+        owner = wanted.get(aliases.get(want.key, want.key), want)
+        if owner is not want:
+            return _same_work(want, owner.address)
+        entry = lock.entries.get(want.key)
+        action = decide(want, snapshot.of(want.key), entry, facts.get(want.key), moment(want.key))
+        if action.kind is ActionKind.CREATE and want.key in aliases:
+            return _same_work(want, lock.entries[aliases[want.key]].address)
+        return action
+
+    order = put_in_order([alone(want) for want in about], desired, lock, counts or {}, alone)
+    actions = [_checked(action, facts.get(action.key), moment(action.key)) for action in order.actions]
     actions += [
         _open(intent, now)
         for key, intent in open_intents.items()
@@ -100,6 +106,7 @@ def plan(
         manifests=desired.digest,
         breaches=tuple(_breaches(actions, limits)),
         selected=selected_by_name(desired.pins, lock.pins),
+        unread=order.unread,
     )
 
 

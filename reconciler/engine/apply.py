@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from reconciler.core.names import pins_after
-from reconciler.core.record import policies, refreshed
+from reconciler.core.record import policies, refreshed, with_counts
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import adopt, create
 from reconciler.engine.late import look_again, look_back
@@ -32,12 +32,12 @@ from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Applied, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.core.select import Selection
     from reconciler.engine.propose import Proposal
     from reconciler.engine.run import Run
-    from reconciler.model.batch import Batch
+    from reconciler.model.batch import Batch, FileCounts
     from reconciler.model.plan import Action, Plan
     from reconciler.model.project import Limits
     from reconciler.model.result import Finding
@@ -73,6 +73,7 @@ async def apply(
                 intents=still_open,
                 limits=limits,
                 selection=selection,
+                patience=run.stop,
             )
         )
         if proposal is None:
@@ -150,6 +151,7 @@ async def _carry_out(run: Run, proposal: Proposal, selection: Selection) -> None
             creates.append(action)
         else:
             await _record(run, action)
+    _record_counts(run, proposal.counts)
     _take_over_manifests(run, plan, selection)
     run.commit()
     if creates and not run.session.journal.warm:
@@ -167,6 +169,16 @@ async def _carry_out(run: Run, proposal: Proposal, selection: Selection) -> None
     await each(creates, run.eyes.at_once, carry_out)
     if failures:
         raise failures[0]
+
+
+def _record_counts(run: Run, counts: Mapping[str, FileCounts]) -> None:
+    """How files fared does not change any more, so it is read once."""
+    if not counts:
+        return
+    for entry in list(run.lock.entries.values()):
+        for item in entry.batches:
+            if item.id in counts:
+                run.put(with_counts(run.lock.entries[entry.key], item.id, counts[item.id]))
 
 
 async def _record(run: Run, action: Action) -> None:

@@ -5,13 +5,19 @@ The deciding is `core.plan.plan` each time; here is only the order in which its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.core.order import also_observed
 from reconciler.core.plan import plan as decide_all
 from reconciler.core.questions import facts_wanted
+from reconciler.engine.concurrent import each
+from reconciler.engine.listing import FATAL
 from reconciler.engine.observe import look_at, observe
+from reconciler.engine.outcomes import counts_of, file_outcomes
 from reconciler.engine.preflight import gather_facts
+from reconciler.model.errors import ServiceError
+from reconciler.model.events import Warned
 from reconciler.model.manifest import OnChange
 from reconciler.model.plan import ActionKind
 from reconciler.model.snapshot import Snapshot
@@ -21,11 +27,12 @@ if TYPE_CHECKING:
 
     from reconciler.core.select import Selection
     from reconciler.engine.observe import Eyes
-    from reconciler.model.batch import Key
+    from reconciler.model.batch import FileCounts, Key
     from reconciler.model.desired import Desired
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Lock
-    from reconciler.model.plan import Plan
+    from reconciler.model.plan import Plan, Unread
+    from reconciler.model.ports import Patience
     from reconciler.model.project import Limits
     from reconciler.model.snapshot import Facts
 
@@ -36,12 +43,14 @@ class Proposal:
 
     Attributes:
         observed: by the monotonic clock, when the observation began: a cold run counts from here (C2).
+        counts: how the files of batches fared that others wait for, by batch, as far as it was read now.
     """
 
     plan: Plan
     snapshot: Snapshot
     facts: Mapping[Key, Facts]
     observed: float
+    counts: Mapping[str, FileCounts] = field(default_factory=dict)
 
 
 async def propose(
@@ -52,8 +61,18 @@ async def propose(
     intents: tuple[Intent, ...],
     limits: Limits,
     selection: Selection,
+    patience: Patience,
 ) -> Proposal:
     """Make the plan.
+
+    Args:
+        eyes: what observing needs.
+        desired: what the manifests ask for.
+        lock: what is recorded.
+        intents: creates whose outcome is not known.
+        limits: how much the plan may do.
+        selection: what it is about.
+        patience: ends the waiting for results that the service does not give yet.
 
     Raises:
         ServiceError: the service does not accept the key.
@@ -67,8 +86,10 @@ async def propose(
         for key, entry in lock.entries.items()
         if key not in everything and selection.covers(entry.address) and key.home in eyes.providers
     ]
-    snapshot, looked_for = await observe(eyes, wanted.values(), removed, lock, now)
+    looked_at = (*wanted.values(), *also_observed(desired, selection))
+    snapshot, looked_for = await observe(eyes, looked_at, removed, lock, now)
     facts: dict[Key, Facts] = {}
+    counts: dict[str, FileCounts] = {}
 
     async def settled() -> Plan:
         """Decide, and once more after a look at what turned out to be created and was only trusted (O3).
@@ -94,11 +115,42 @@ async def propose(
             now=now,
             limits=limits,
             selection=selection,
+            counts=counts,
         )
 
     plan = await settled()
+    if plan.unread:
+        counts = await _read_files(eyes, plan, snapshot, patience)
+        plan = await settled()
     if keys := facts_wanted(plan, wanted):
         watched = {key for key in keys if wanted[key].set.rerun.on_input_change is OnChange.RERUN}
         facts = await gather_facts(eyes, keys, watched=watched)
         plan = await settled()
-    return Proposal(plan, snapshot, facts, observed)
+    return Proposal(plan, snapshot, facts, observed, counts)
+
+
+async def _read_files(
+    eyes: Eyes, plan: Plan, snapshot: Snapshot, patience: Patience
+) -> dict[str, FileCounts]:
+    """How the files of batches fared that others wait for; those that cannot be read are left out (R7)."""
+    counts: dict[str, FileCounts] = {}
+
+    async def read(item: Unread) -> None:
+        seen = snapshot.of(item.key)
+        assert isinstance(seen, tuple)  # it stands, so it was seen
+        batch = next(there for there in seen if there.id == item.batch)
+        provider = eyes.providers[item.key.home]
+        try:
+            outcomes = await file_outcomes(
+                provider, item.key, batch, deep=True, at_once=eyes.at_once, patience=patience
+            )
+        except FATAL:
+            raise
+        except ServiceError as error:
+            eyes.listen(Warned(f"how the files of {item.batch} fared could not be read: {error}"))
+            return
+        if (known := counts_of(outcomes)) is not None:
+            counts[item.batch] = known
+
+    await each(plan.unread, eyes.at_once, read)
+    return counts

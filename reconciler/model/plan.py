@@ -46,6 +46,8 @@ class ReasonCode(StrEnum):
     ATTEMPTS_EXHAUSTED = "attempts-exhausted"
     HELD = "held"
     SAME_WORK = "same-work"
+    DEPENDS_ON = "depends-on"
+    CANARY = "canary"
     PREFLIGHT = "preflight"
     OPEN_INTENT = "open-intent"
     UNKNOWN = "unknown"
@@ -99,6 +101,13 @@ class Breach(NamedTuple):
     planned: int
 
 
+class Unread(NamedTuple):
+    """A completed batch that a create waits for, and whose files nobody has read yet."""
+
+    key: Key
+    batch: str
+
+
 class Selected(NamedTuple):
     """What a name or a pattern of a set stands for, against what it stood for when last applied (R13).
 
@@ -131,6 +140,7 @@ class Plan:
         manifests: digest of the manifests.
         breaches: limits that it goes past.
         selected: what names and patterns stand for, sorted.
+        unread: batches whose files have to be read before it is known whether others may follow, sorted.
         tracked: what happened to batches that are only watched; it is no change to confirm (R16).
     """
 
@@ -141,6 +151,7 @@ class Plan:
     manifests: str = ""
     breaches: tuple[Breach, ...] = ()
     selected: tuple[Selected, ...] = ()
+    unread: tuple[Unread, ...] = ()
     tracked: tuple[TrackedChange, ...] = ()
 
     def count(self, kind: ActionKind) -> int:

@@ -427,6 +427,7 @@ class World:
             intents=intents,
             limits=Limits(),
             selection=Selection(),
+            patience=Stop(),
         )
         return proposal.plan
 

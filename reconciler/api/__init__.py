@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from reconciler.adapters.stores.file import FileSession, FileStore
     from reconciler.api.services import Connections, Services
     from reconciler.engine.run import Run
+    from reconciler.model.audit import Verified
     from reconciler.model.batch import Batch
     from reconciler.model.desired import Desired
     from reconciler.model.events import Event, Listener
     from reconciler.model.lock import Lock
     from reconciler.model.plan import Plan
     from reconciler.model.ports import AuditLog, Clock
-    from reconciler.model.project import Project
+    from reconciler.model.project import Project, ProjectFile
     from reconciler.model.result import Applied
     from reconciler.model.source import Diagnostic
     from reconciler.model.tracking import TrackedChange
@@ -55,6 +56,7 @@ __all__ = [
     "schema_names",
     "upgrade",
     "validate",
+    "verify_audit",
 ]
 
 #: How many requests are under way at once, unless said otherwise.
@@ -305,6 +307,26 @@ def refresh(
         return _run(house.refresh(session, targets))
 
 
+def verify_audit(folder: str | Path = ".") -> Verified:
+    """Hold a project's audit log against itself and against what the lockfile names of it.
+
+    Reads the project file, the lockfile and ``audit/``; no lock is taken and no service is asked.
+
+    Raises:
+        ManifestError: the project file has faults.
+        StateError: the lockfile, its journal or an audit file cannot be read.
+    """
+    from reconciler.adapters.audit import verify
+    from reconciler.api.reading import read_project_file
+
+    file, diagnostics = read_project_file(Path(folder))
+    if file is None:
+        raise ManifestError(diagnostics)
+    store = _store(Path(folder), file, _system_clock())
+    lock, _ = store.read()  # first of all: what it names by then is there
+    return verify(Path(folder) / "audit", lock.heads, store.heads_place())
+
+
 def init(folder: str | Path = ".") -> list[str]:
     """Write a small commented project that validates and plans; gives the names of the files.
 
@@ -501,17 +523,20 @@ class _House:
         return run_id, AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock)
 
     def store(self) -> FileStore:
-        from reconciler.adapters.stores.file import FileStore
-
-        path = self.project.file.state.path
-        name = self.project.file.name
-        return FileStore(Path(self.project.folder) / path, path, _holder(), self.clock.now(), name)
+        return _store(Path(self.project.folder), self.project.file, self.clock)
 
     def _services(self, stop: Stop) -> Services:
         from reconciler.api.services import Services
 
         listen = _once_broken_silent(self.listen)
         return Services(self.project, self.environ, self.clock, listen, self.parallelism, stop)
+
+
+def _store(folder: Path, file: ProjectFile, clock: Clock) -> FileStore:
+    from reconciler.adapters.stores.file import FileStore
+
+    path = file.state.path
+    return FileStore(folder / path, path, _holder(), clock.now(), file.name)
 
 
 def _address(text: str) -> Address:

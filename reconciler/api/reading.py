@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.manifests import find_manifests, read_manifest
-from reconciler.adapters.schemas import manifest_schemas
+from reconciler.adapters.schemas import load_schema, manifest_schemas
 from reconciler.core.validate import (
     project_digest,
     unset_variables,
@@ -19,19 +19,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from reconciler.model.project import ProjectFile
+
 #: The project file's name.
 PROJECT_FILE = "reconciler.yaml"
 
 
-def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
-    """The project and everything to say about its files; None when there is no project to speak of."""
+def read_project_file(folder: Path) -> tuple[ProjectFile | None, tuple[Diagnostic, ...]]:
+    """The project file alone, and everything to say about it; None when it has faults or is not there."""
     if not (folder / PROJECT_FILE).exists():
         message = "there is no project file here: run `reconciler init`, or name its folder with --chdir"
         return None, (Diagnostic(Source(PROJECT_FILE), message),)
-    schemas = manifest_schemas()
     documents, diagnostics = read_manifest(folder, PROJECT_FILE)
-    file, faults = (None, ()) if diagnostics else validate_project(documents, schemas, file=PROJECT_FILE)
-    diagnostics = (*diagnostics, *faults)
+    if diagnostics:
+        return None, diagnostics
+    return validate_project(documents, {"Project": load_schema("Project")}, file=PROJECT_FILE)
+
+
+def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
+    """The project and everything to say about its files; None when there is no project to speak of."""
+    file, diagnostics = read_project_file(folder)
     if file is None:
         return None, diagnostics
     names, found = find_manifests(
@@ -43,7 +50,7 @@ def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
     read = [read_manifest(folder, name) for name in names]
     unread = any(faults for _, faults in read)
     manifests = validate_manifests(
-        [document for documents, _ in read for document in documents], file, schemas, unread=unread
+        [document for documents, _ in read for document in documents], file, manifest_schemas(), unread=unread
     )
     diagnostics = (
         *diagnostics,

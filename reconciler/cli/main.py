@@ -12,6 +12,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.apply import apply_command
+from reconciler.cli.audit import audit_group
 from reconciler.cli.by_hand import cancel_command, import_command, lock_group
 from reconciler.cli.console import say_error
 from reconciler.cli.emulator import emulator_command
@@ -44,6 +45,7 @@ for _command in (
     validate_command,
     plan_command,
     apply_command,
+    audit_group,
     cancel_command,
     import_command,
     refresh_command,

@@ -1,4 +1,4 @@
-"""One line of the audit log: who did what to which batch, why, and what came of it."""
+"""The audit log: a line, which says who did what to which batch, why, and what came of it; and its faults."""
 
 from __future__ import annotations
 
@@ -32,3 +32,38 @@ class AuditLine:
     why: str = ""
     plan: str = ""
     request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AuditFault:
+    """One thing that is wrong with the audit log, and the file and line where it is to be put right.
+
+    Attributes:
+        file: relative to the project's folder.
+        line: counted from 1; where a line is missing, the one that it would be.
+        what: the fault.
+        next: the command or edit that helps.
+    """
+
+    file: str
+    line: int
+    what: str
+    next: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What verifying the audit log came to.
+
+    Attributes:
+        files: how many there are.
+        lines: how many whole lines they have; what a crash tore does not count.
+        faults: sorted by file and line.
+    """
+
+    files: int
+    lines: int
+    faults: tuple[AuditFault, ...]

@@ -18,12 +18,14 @@ from reconciler.adapters.audit import AuditFile, AuditFolder, verify
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import StateError
 from reconciler.model.ports import AuditLog, Environment
+from reconciler.model.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
 WHO = Environment("ada", "git", "", "c0ffee", True)
+LOCKFILE = Source("reconciler.lock", 6)
 SCHEMA = Path(__file__).parents[2] / "schemas" / "audit-line.json"
 
 
@@ -110,7 +112,7 @@ def test_a_run_is_a_header_and_a_line_per_action(folder: Path) -> None:
     }
     assert second["prev"] == first["hash"]
     assert head == f"{path(folder, 'run-1').name}#{second['hash']}"
-    assert verify(folder, [head]) == ()
+    assert faults(folder, [head]) == []
 
 
 def test_every_written_line_satisfies_the_schema(folder: Path) -> None:
@@ -132,7 +134,7 @@ def test_a_run_without_actions_leaves_nothing_behind(folder: Path) -> None:
     log = begin(folder, "run-1")
     assert (log.close(), log.close()) == ("", "")
     assert not folder.exists()
-    assert verify(folder, []) == ()
+    assert faults(folder, []) == []
 
 
 def test_a_closed_log_takes_no_more_lines_and_keeps_its_head(folder: Path) -> None:
@@ -153,7 +155,7 @@ def test_foreign_text_cannot_leave_its_line_or_move_a_cursor(folder: Path) -> No
     assert written.count(b"\n") == 2
     assert all(byte == 0x0A or 0x20 <= byte < 0x7F for byte in written)
     assert read(file)[1]["batch"] == "bat\n{}\x1b[2J\x7f\x9b\u202e\u2028é\ud800"
-    assert verify(folder, [head]) == ()
+    assert faults(folder, [head]) == []
 
 
 # --- heads ---
@@ -163,7 +165,7 @@ def test_a_run_follows_the_heads_that_the_lockfile_holds(folder: Path) -> None:
     first = write(folder, "run-1")
     second = write(folder, "run-2", [first])
     assert read(path(folder, "run-2"))[0]["heads"] == [first]
-    assert verify(folder, [second]) == ()
+    assert faults(folder, [second]) == []
 
 
 def test_two_branches_merge_into_a_union_of_files(folder: Path) -> None:
@@ -171,7 +173,7 @@ def test_two_branches_merge_into_a_union_of_files(folder: Path) -> None:
     branches = [write(folder, run, [root]) for run in ("run-3", "run-2")]
     merged = write(folder, "run-4", branches)
     assert read(path(folder, "run-4"))[0]["heads"] == sorted(branches)
-    assert verify(folder, [merged]) == ()
+    assert faults(folder, [merged]) == []
 
 
 def test_a_killed_runs_file_is_followed_by_the_next_run(folder: Path) -> None:
@@ -184,7 +186,7 @@ def test_a_killed_runs_file_is_followed_by_the_next_run(folder: Path) -> None:
     second = read_head(torn, whole)
     third = write(folder, "run-3", [first])
     assert read(path(folder, "run-3"))[0]["heads"] == sorted([first, second])
-    assert verify(folder, [third]) == ()
+    assert faults(folder, [third]) == []
 
 
 def test_what_a_header_names_is_durable_before_the_header_is(
@@ -215,7 +217,7 @@ def test_a_file_cut_at_any_byte_stops_neither_the_next_run_nor_verifying(folder:
         expected = [read_head(file, sound)] if sound else []
         head = write(folder, "run-2")
         assert read(path(folder, "run-2"))[0]["heads"] == expected, length
-        assert verify(folder, [head]) == (), length
+        assert faults(folder, [head]) == [], length
         path(folder, "run-2").unlink()
 
 
@@ -229,9 +231,11 @@ def test_a_last_line_longer_than_a_block_is_found(folder: Path) -> None:
 
 # --- verifying ---
 
+LOST = "names a line that is not there; the end was cut off, or all was written anew"
+
 
 def faults(folder: Path, heads: Sequence[str]) -> list[str]:
-    return [fault.replace(str(folder), "audit") for fault in verify(folder, heads)]
+    return [str(fault) for fault in verify(folder, heads, LOCKFILE).faults]
 
 
 def rewrite(file: Path, lines: Sequence[bytes]) -> None:
@@ -255,38 +259,55 @@ def test_edited_dropped_moved_and_cut_lines(folder: Path) -> None:
     file = path(folder, "run-1")
     name = f"audit/{file.name}"
     header, one, two, three = lines = file.read_bytes().splitlines(keepends=True)
-    lost = f"names a line of {name} that is not there: its end was cut off, or a line changed"
     here = f"audit/{path(folder, 'run-2').name}:1"
+    lost = f"is missing: {here} {LOST}"
     moved = "does not follow the line before it: lines were dropped, moved or put in between"
+    changed = "was changed after it was written: its hash does not fit"
+    none = "is not a line of an audit log"
     table: list[tuple[list[bytes], list[str]]] = [
         (lines, []),
-        (
-            [header, one, two.replace(b"bat-1", b"bat-7"), three],
-            [f"{name}:3: was changed after it was written: its hash does not fit"],
-        ),
-        ([header, one.replace(b'":"', b'": "', 1), two, three], [f"{name}:2: is not a line of an audit log"]),
+        ([header, one, two.replace(b"bat-1", b"bat-7"), three], [f"{name}:3: {changed}"]),
+        ([header, one.replace(b'":"', b'": "', 1), two, three], [f"{name}:2: {none}"]),
         ([header, one, three], [f"{name}:3: {moved}"]),
         ([header, two, one, three], [f"{name}:2: {moved}", f"{name}:3: {moved}", f"{name}:4: {moved}"]),
         ([header, one, one, two, three], [f"{name}:3: {moved}"]),
-        ([header, one, two], [f"{here}: {lost}"]),
-        ([header], [f"{here}: {lost}"]),
-        ([], [f"{here}: {lost}"]),
+        ([header, one, two], [f"{name}:4: {lost}"]),
+        ([header, one, two, three[:-1]], [f"{name}:4: {lost}"]),
+        ([header], [f"{name}:2: {lost}"]),
+        ([], [f"{name}:1: {lost}"]),
         ([one, two, three], [f"{name}:1: is not a header, so the lines before it were dropped"]),
         (
             [header, one, two, three, header],
             [
-                f"{name}:5: is a header, and only the first line can be one",
                 f"{name}:5: {moved}",
+                f"{name}:5: is a header, and only the first line can be one",
             ],
         ),
-        ([b"\xff\xfe", *lines], [f"{name}:1: is not a line of an audit log"]),
-        ([header, b"[" * 100_000 + b"\n", one, two, three], [f"{name}:2: is not a line of an audit log"]),
+        ([b"\xff\xfe", *lines], [f"{name}:1: {none}"]),
+        ([header, b"[" * 100_000 + b"\n", one, two, three], [f"{name}:2: {none}"]),
+        # The line that is named may be the one that was changed: one damage is one fault.
+        ([header, one, two, three.replace(b"bat-2", b"bat-7")], [f"{name}:4: {changed}"]),
+        ([header, one, two, three[:-1] + b" "], [f"{name}:4: {none}"]),
+        # Elsewhere it is another one.
+        ([header, one.replace(b"bat-0", b"bat-7"), two], [f"{name}:2: {changed}", f"{name}:4: {lost}"]),
     ]
-    for changed, expected in table:
-        rewrite(file, changed)
+    for spoilt, expected in table:
+        rewrite(file, spoilt)
         assert faults(folder, [head]) == expected
     file.unlink()
-    assert faults(folder, [head]) == [f"{here}: names {file.name}, and there is no such file in audit"]
+    assert faults(folder, [head]) == [f"{name}:1: there is no such file, and {here} names a line of it"]
+
+
+def test_a_changed_header_does_not_have_sound_files_blamed(folder: Path) -> None:
+    root = write(folder, "run-1")
+    head = write(folder, "run-2", [root])
+    file = path(folder, "run-2")
+    header, *rest = file.read_bytes().splitlines(keepends=True)
+    rewrite(file, [header.replace(b"run-1.jsonl", b"run-7.jsonl"), *rest])
+    assert faults(folder, [head]) == [
+        f"audit/{file.name}:1: names other heads than it was written with",
+        f"audit/{file.name}:1: was changed after it was written: its hash does not fit",
+    ]
 
 
 def test_a_forged_line_with_a_hash_of_its_own_breaks_the_chain(folder: Path, tmp_path: Path) -> None:
@@ -302,19 +323,86 @@ def test_a_forged_line_with_a_hash_of_its_own_breaks_the_chain(folder: Path, tmp
     moved = "does not follow the line before it: lines were dropped, moved or put in between"
     assert faults(folder, [head]) == [f"audit/{file.name}:4: {moved}"]
     rewrite(file, other)
-    lost = "that is not there: its end was cut off, or a line changed"
-    assert faults(folder, [head]) == [f"the lockfile: names a line of audit/{file.name} {lost}"]
+    assert faults(folder, [head]) == [f"audit/{file.name}:5: is missing: reconciler.lock:6 {LOST}"]
 
 
 def test_a_head_that_is_none_and_one_whose_file_is_gone(folder: Path) -> None:
     assert faults(folder, ["../x#1", f"run.jsonl#sha256:{'0' * 64}"]) == [
-        'the lockfile: "../x#1" is not a head of the form FILE#HASH',
-        "the lockfile: names run.jsonl, and there is no such file in audit",
+        "audit/run.jsonl:1: there is no such file, and reconciler.lock:6 names a line of it",
+        'reconciler.lock:6: "../x#1" is not a head of the form FILE#HASH',
     ]
 
 
+def test_what_two_name_and_is_lost_is_one_fault(folder: Path) -> None:
+    root = write(folder, "run-1")
+    head = write(folder, "run-2", [root])
+    path(folder, "run-1").unlink()
+    (fault,) = faults(folder, [head, root])
+    by = f"audit/{path(folder, 'run-2').name}:1 and reconciler.lock:6"
+    assert fault == f"audit/{path(folder, 'run-1').name}:1: there is no such file, and {by} name a line of it"
+
+
+# --- the way out of a fault ---
+
+
+def ways_out(folder: Path, heads: Sequence[str]) -> list[str]:
+    return [fault.next for fault in verify(folder, heads, LOCKFILE).faults]
+
+
+RESTORE = (
+    "`git log -p -- {0}` shows who changed it, and `git diff -- {0}` what no commit has yet; restore it with"
+    " `git checkout COMMIT -- {0}`"
+)
+COPY = "If no commit has that line, copy the file from the machine that ran it; if a crash took it there,"
+
+
+def test_a_changed_file_is_restored_from_git(folder: Path) -> None:
+    head = write(folder, "run-1")
+    file = path(folder, "run-1")
+    file.write_bytes(file.read_bytes().replace(b"bat-0", b"bat-7"))
+    assert ways_out(folder, [head]) == [RESTORE.format(f"audit/{file.name}")]
+    assert ways_out(folder, ["x"])[1:] == [RESTORE.format("reconciler.lock")]
+
+
+def test_an_end_that_a_crash_took_is_no_longer_named_and_the_next_run_follows_what_is_left(
+    folder: Path,
+) -> None:
+    head = write(folder, "run-1")
+    file = path(folder, "run-1")
+    file.write_bytes(file.read_bytes()[:-1])
+
+    (way_out,) = ways_out(folder, [head])
+    assert way_out == (
+        f'{RESTORE.format(f"audit/{file.name}")}. {COPY} take "{head}" out of "heads" in reconciler.lock:6,'
+        " and the next run follows what is left"
+    )
+
+    assert faults(folder, []) == []
+    following = write(folder, "run-2", [])
+    left = file.read_bytes().rpartition(b"\n")[0]
+    assert read(path(folder, "run-2"))[0]["heads"] == [read_head(file, left)]
+    assert faults(folder, [following]) == []
+
+
+def test_an_end_that_a_later_run_names_stays_a_fault_if_nobody_has_it(folder: Path) -> None:
+    head = write(folder, "run-2", [write(folder, "run-1")])
+    path(folder, "run-1").unlink()
+    (way_out,) = ways_out(folder, [head])
+    assert way_out == (
+        f"{RESTORE.format('audit/' + path(folder, 'run-1').name)}. {COPY} it is lost: say so in a commit."
+        " This fault then stays, and plan and apply do not mind it"
+    )
+
+
+def test_a_file_of_a_newer_version_wants_an_upgrade(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reconciler.adapters.audit.log.FORMAT_VERSION", 2)
+    head = write(folder, "run-1")
+    monkeypatch.undo()
+    assert ways_out(folder, [head]) == ["Upgrade: pip install --upgrade batch-reconciler"]
+
+
 def test_a_format_of_the_future_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.adapters.audit.FORMAT_VERSION", 2)
+    monkeypatch.setattr("reconciler.adapters.audit.log.FORMAT_VERSION", 2)
     head = write(folder, "run-1")
     monkeypatch.undo()
     assert faults(folder, [head]) == [
@@ -362,7 +450,7 @@ def test_a_disk_that_fills_up_leaves_whole_lines_only(folder: Path) -> None:
     log.append(line("bat-3"))
     head = log.close()
     assert [one.get("batch") for one in read(file)] == [None, "bat-1", "bat-3"]
-    assert verify(folder, [head]) == ()
+    assert faults(folder, [head]) == []
 
 
 def test_a_place_where_no_folder_can_be_is_said_before_anything_is_sent(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: Of each command, the words with which it is run; in a project whose one directory is DIR.
 CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("apply",): [["--auto-approve"], ["--auto-approve", "--format", "json", "--verbose"]],
+    ("audit", "verify"): [[], ["--format", "json"]],
     ("cancel",): [["invoices/DIR", "--auto-approve"], ["invoices/nowhere"]],
     ("completion",): [["bash"]],
     ("emulator",): [["--root", "nowhere"], ["--faults", "reconciler.yaml"]],

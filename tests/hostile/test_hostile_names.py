@@ -96,7 +96,7 @@ def _written(stage: Stage) -> Iterator[str]:
         frame = len(write_lock(replace(lock, projects={}, sets={}, entries={})).splitlines())
         if len(text.splitlines()) != frame + len(lock.projects) + len(lock.sets) + len(lock.entries):
             yield f"{lockfile.name} has other lines than entries: {text[:2000]!r}"
-        yield from verify(stage.folder / "audit", lock.heads)
+        yield from map(str, verify(stage.folder / "audit", lock.heads).faults)
     for path in (*stage.folder.glob("*.journal"), *(stage.folder / "audit").glob("*.jsonl")):
         for line in path.read_text().splitlines():
             yield from (f"{path.name} holds {bad}" for bad in harm_in(line))

@@ -161,7 +161,7 @@ class History:
         assert (journal.open, journal.recovered) == ((), ()), story
         # A cold run closes the journal if it stayed for the settle time, which one that creates does (C2).
         assert journal.warm or not self.created, story
-        assert verify(self.folder / "audit", lock.heads) == (), story
+        assert verify(self.folder / "audit", lock.heads).faults == (), story
 
     @property
     def store(self) -> FileStore:

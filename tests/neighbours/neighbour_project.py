@@ -141,7 +141,7 @@ class Project:
         assert recorded == live
         assert len(lock.entries) == len(live)
         assert journal == JournalState(warm=True)
-        assert verify(self.folder / "audit", lock.heads) == ()
+        assert verify(self.folder / "audit", lock.heads).faults == ()
 
     def bytes(self) -> dict[str, bytes | str]:
         """Every file of the project, links by where they lead."""

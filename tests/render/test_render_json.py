@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.model.audit import AuditFault, Verified
 from reconciler.model.batch import Address, Batch, JobType, Key, Status
 from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
 from reconciler.model.result import Applied, Finding, Outcome, Result
 from reconciler.model.source import Diagnostic, Severity, Source
+from reconciler.render.audit import verified_document
 from reconciler.render.json import applied_document, diagnostics_document, plan_document
 
 if TYPE_CHECKING:
@@ -73,6 +75,10 @@ _applied = st.builds(
 )
 _sources = st.builds(Source, _texts, st.integers(1, 99), st.integers(1, 99))
 _diagnostics = st.builds(Diagnostic, _sources, _texts, st.sampled_from(Severity))
+_faults = st.builds(AuditFault, _texts, st.integers(1, 99), _texts, _texts)
+_verified = st.builds(
+    Verified, st.integers(0, 9), st.integers(0, 99), st.lists(_faults, max_size=3).map(sorted).map(tuple)
+)
 
 
 @given(_plans)
@@ -88,6 +94,13 @@ def test_every_outcome_satisfies_its_schema(applied: Applied) -> None:
 @given(st.lists(_diagnostics, max_size=3))
 def test_all_diagnostics_satisfy_their_schema(diagnostics: list[Diagnostic]) -> None:
     _validator("diagnostics").validate(json.loads(json.dumps(diagnostics_document(diagnostics))))
+
+
+@given(_verified)
+def test_every_verification_satisfies_its_schema(verified: Verified) -> None:
+    document = json.loads(json.dumps(verified_document(verified)))
+    _validator("audit-verified").validate(document)
+    assert document["valid"] is (document["faults"] == [])
 
 
 def _words(schema: Mapping[str, Any], *path: str) -> set[str]:

@@ -37,6 +37,7 @@ from reconciler.adapters.stores.text import as_bytes, stamp
 from reconciler.model.errors import LockHeldError, LockLostError, StateError
 from reconciler.model.intent import JournalState
 from reconciler.model.lock import Lock
+from reconciler.model.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -220,6 +221,15 @@ class FileStore:
                 "the lockfile is empty", where=self.shown, next="Restore it from git, or delete it"
             )
         return content
+
+    def heads_place(self) -> Source:
+        """Where the lockfile holds the heads of the audit log, for messages about them.
+
+        Raises:
+            StateError: as for `read_lockfile`.
+        """
+        lines = enumerate(self.read_lockfile().split(b"\n"), 1)
+        return Source(self.shown, next((at for at, line in lines if line.lstrip().startswith(b'"heads"')), 1))
 
 
 class FileSession:

@@ -1,0 +1,157 @@
+"""Verifying the audit log: each file's chain, and whether every line that is named is there.
+
+A file's lines are held against each other, and its end against what names it: the lockfile, or the header of
+a run that followed. A fault stands in the file that has to be put right, at the line where something is
+wrong or missing, and says what a person can do about it. Nothing is written here, and no lock is needed:
+files only grow, and what a header names was whole before that header was.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.adapters.audit.lines import (
+    FORMAT_VERSION,
+    HEAD,
+    as_text,
+    audit_files,
+    digest,
+    explained,
+    heads_of,
+    quoted,
+    read_line,
+    sealed,
+    whole_lines,
+)
+from reconciler.model.audit import AuditFault, Verified
+from reconciler.model.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_UPGRADE = "Upgrade: pip install --upgrade batch-reconciler"
+
+
+def verify(folder: Path, heads: Sequence[str], lockfile: Source = Source("reconciler.lock")) -> Verified:  # noqa: B008 - a value, and frozen
+    """Hold the audit files against each other and against the heads that the lockfile holds.
+
+    Args:
+        folder: the audit files. Faults name them as they stand beside the lockfile.
+        heads: those of the lockfile, read before the files are; each must be a line of its file.
+        lockfile: where it holds them.
+
+    Raises:
+        StateError: the folder or a file cannot be read.
+    """
+    files: dict[str, _Checked] = {}
+    named: dict[str, set[Source]] = {head: {lockfile} for head in heads}
+    for path in audit_files(folder):
+        shown = f"{folder.name}/{path.name}"
+        with explained(path, "read"):
+            files[path.name] = checked = _checked(path, shown)
+        for head in checked.heads:
+            named.setdefault(head, set()).add(Source(shown))
+    faults = [fault for checked in files.values() for fault in checked.faults]
+    for head, by in named.items():
+        faults += _lost(head, sorted(by), lockfile, folder, files)
+    return Verified(len(files), sum(checked.lines for checked in files.values()), tuple(sorted(faults)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What verifying one file by itself came to.
+
+    Attributes:
+        lines: how many whole ones there are.
+        hashes: of all lines that can be read.
+        heads: what its header names; nothing if that has a fault itself, so that no sound file is blamed.
+        sound_end: whether the last line is as it was written. If not, it may be the one that is named.
+    """
+
+    faults: tuple[AuditFault, ...]
+    lines: int
+    hashes: frozenset[str]
+    heads: tuple[str, ...]
+    sound_end: bool
+
+
+def _checked(path: Path, shown: str) -> _Checked:
+    faults: list[AuditFault] = []
+    hashes: set[str] = set()
+    heads: tuple[str, ...] = ()
+    number, before, sound_end = 0, "", True
+    with path.open("rb") as file:
+        for number, raw in enumerate(whole_lines(file), 1):
+            line = read_line(raw)
+            found = ["is not a line of an audit log"] if line is None else list(_faults(line, number, before))
+            faults += [AuditFault(shown, number, what, _way_out(shown, line)) for what in found]
+            sound_end = line is not None and sealed(line).hash == line["hash"]
+            before = "" if line is None else str(line["hash"])
+            hashes.add(before)
+            if number == 1 and line is not None and not found:
+                heads = heads_of(line)
+    return _Checked(tuple(faults), number, frozenset(hashes), heads, sound_end)
+
+
+def _faults(line: Mapping[str, object], number: int, before: str) -> Iterator[str]:
+    """What is wrong with one line, given the hash of the one before, which is "" if that cannot be read."""
+    if sealed(line).hash != line["hash"]:
+        yield "was changed after it was written: its hash does not fit"
+    if number == 1:
+        if line.get("kind") != "run":
+            yield "is not a header, so the lines before it were dropped"
+        elif line.get("formatVersion") != FORMAT_VERSION:
+            yield f"has format version {quoted(line.get('formatVersion'))}; this tool knows {FORMAT_VERSION}"
+        elif line.get("prev") != digest(as_text(list(heads_of(line)))):
+            yield "names other heads than it was written with"
+        return
+    if line.get("kind") != "action":
+        yield "is a header, and only the first line can be one"
+    if before and line.get("prev") != before:
+        yield "does not follow the line before it: lines were dropped, moved or put in between"
+
+
+def _lost(
+    head: str, by: Sequence[Source], lockfile: Source, folder: Path, files: Mapping[str, _Checked]
+) -> Iterator[AuditFault]:
+    """Faults if what is named is no line, or one that is not there."""
+    match = HEAD.fullmatch(head)
+    if match is None:
+        for file, line, _ in by:
+            yield AuditFault(
+                file, line, f"{quoted(head)} is not a head of the form FILE#HASH", _restore(file)
+            )
+        return
+    shown, there = f"{folder.name}/{match['file']}", files.get(match["file"])
+    named = f"{' and '.join(f'{file}:{line}' for file, line, _ in by)} {'names' if len(by) == 1 else 'name'}"
+    way_out = f"{_restore(shown)}. {_if_nowhere(head, by, lockfile)}"
+    if there is None:
+        yield AuditFault(shown, 1, f"there is no such file, and {named} a line of it", way_out)
+    elif match["hash"] not in there.hashes and there.sound_end:
+        what = f"is missing: {named} a line that is not there; the end was cut off, or all was written anew"
+        yield AuditFault(shown, there.lines + 1, what, way_out)
+
+
+def _way_out(shown: str, line: Mapping[str, object] | None) -> str:
+    version = line.get("formatVersion") if line is not None else None
+    return _UPGRADE if isinstance(version, int) and version > FORMAT_VERSION else _restore(shown)
+
+
+def _restore(file: str) -> str:
+    name = shlex.quote(file)
+    return (
+        f"`git log -p -- {name}` shows who changed it, and `git diff -- {name}` what no commit has yet;"
+        f" restore it with `git checkout COMMIT -- {name}`"
+    )
+
+
+def _if_nowhere(head: str, by: Sequence[Source], lockfile: Source) -> str:
+    """What helps where git never had the line: it was not committed, or a crash took it."""
+    copy = "If no commit has that line, copy the file from the machine that ran it; if a crash took it there,"
+    if list(by) == [lockfile]:
+        where = f"{lockfile.file}:{lockfile.line}"
+        return f'{copy} take "{head}" out of "heads" in {where}, and the next run follows what is left'
+    return f"{copy} it is lost: say so in a commit. This fault then stays, and plan and apply do not mind it"

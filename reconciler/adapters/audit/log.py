@@ -1,0 +1,218 @@
+"""Writing the audit log: which heads a run follows, its header, its lines, and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler import __version__
+from reconciler.adapters.audit.lines import (
+    BLOCK,
+    FORMAT_VERSION,
+    as_text,
+    audit_files,
+    digest,
+    explained,
+    heads_of,
+    last_line,
+    read_line,
+    sealed,
+    stamp,
+    whole_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from reconciler.model.audit import AuditLine
+    from reconciler.model.ports import Clock, Environment
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFolder:
+    """All audit files of one project.
+
+    Attributes:
+        folder: made with the first line; its name is ``audit`` by custom.
+    """
+
+    folder: Path
+
+    def begin(self, run_id: str, environment: Environment, heads: Sequence[str], clock: Clock) -> AuditFile:
+        """The log of a run that begins. Nothing of it is written before its first line.
+
+        Args:
+            run_id: names the run; part of the file's name.
+            environment: who, where and on what; stands in every line.
+            heads: those that the lockfile holds.
+            clock: for the header's time, which is in the file's name too.
+
+        Raises:
+            StateError: the folder cannot be read or written; better known now than after a create.
+        """
+        with explained(self.folder, "written"):
+            _try_out(self.folder)
+        loose = _loose_heads(self.folder, heads)
+        for name in sorted({head.partition("#")[0] for head in loose}):
+            # A crash kept it from being made durable, and what this run's header names must not be lost.
+            with explained(self.folder / name, "written"):
+                _sync(self.folder / name)
+        seen = sorted({*heads, *loose})
+        return AuditFile(self.folder, run_id, environment, seen, clock.now())
+
+
+class AuditFile:
+    """One run's file, as the port `AuditLog`. Made by `AuditFolder.begin`."""
+
+    def __init__(
+        self, folder: Path, run_id: str, environment: Environment, heads: Sequence[str], begun: datetime
+    ) -> None:
+        time = stamp(begun)
+        begun_at = re.sub(r"[-:]|\.\d+", "", time)
+        self._path = folder / f"{begun_at}-{_NOT_IN_NAMES.sub('_', run_id)}.jsonl"
+        self._about_run = {
+            "run": run_id,
+            "actor": environment.actor,
+            "ciRun": environment.run,
+            "commit": environment.commit,
+            "dirty": environment.dirty,
+        }
+        self._header = {
+            "kind": "run",
+            "formatVersion": FORMAT_VERSION,
+            "tool": f"reconciler {__version__}",
+            "time": time,
+            **self._about_run,
+            "actorSource": environment.actor_source,
+            "heads": list(heads),
+            "prev": digest(as_text(list(heads))),
+        }
+        self._file: int | None = None
+        self._last = ""
+        self._head = ""
+        self._closed = False
+
+    def append(self, line: AuditLine) -> None:
+        """Write one line, the header before the first; it is with the operating system afterwards.
+
+        A line that cannot be written whole is taken back, so that the next one finds a sound file.
+
+        Raises:
+            StateError: the disk is full, the folder cannot be written to, or the file exists.
+            ValueError: the log is closed.
+        """
+        if self._closed:
+            raise ValueError("the audit log is closed")
+        with explained(self._path, "written"):
+            if self._file is None:
+                header = sealed(self._header)
+                action = sealed(self._action(line, header.hash))
+                self._create(header.text + action.text)
+            else:
+                action = sealed(self._action(line, self._last))
+                _write_whole(self._file, action.text)
+        self._last = action.hash
+
+    def close(self) -> str:
+        """Make the file durable, and the folder that names it, and give its head; "" without a line.
+
+        Raises:
+            StateError: the disk does not take it.
+        """
+        if self._file is not None and not self._closed:
+            self._closed = True
+            with explained(self._path, "written"):
+                try:
+                    os.fsync(self._file)
+                finally:
+                    os.close(self._file)
+                # The folder may be new itself, so the one that names it is made durable too.
+                for folder in (self._path.parent, self._path.parent.parent):
+                    _sync(folder)
+            self._head = f"{self._path.name}#{self._last}"
+        self._closed = True
+        return self._head
+
+    def _create(self, text: bytes) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(self._path, flags, 0o644)
+        try:
+            _write_whole(file, text)
+        except OSError:
+            # The next line begins anew, header and all.
+            os.close(file)
+            self._path.unlink()
+            raise
+        self._file = file
+
+    def _action(self, line: AuditLine, prev: str) -> dict[str, object]:
+        return {
+            "kind": "action",
+            "time": stamp(line.time),
+            **self._about_run,
+            "plan": line.plan,
+            "action": line.action,
+            "address": line.address,
+            "key": line.key,
+            "batch": line.batch,
+            "outcome": line.outcome,
+            "why": line.why,
+            "requestId": line.request_id,
+            "prev": prev,
+        }
+
+
+def _loose_heads(folder: Path, accounted: Sequence[str]) -> list[str]:
+    """The last lines of files that no header and no head accounts for; first and last lines are read."""
+    ends: list[str] = []
+    known = set(accounted)
+    for path in audit_files(folder):
+        with explained(path, "read"), path.open("rb") as file:
+            first = read_line(next(whole_lines(file), b""))
+            last = read_line(last_line(file))
+        known.update(heads_of(first or {}))
+        if last is not None:
+            ends.append(f"{path.name}#{last['hash']}")
+    return [head for head in ends if head not in known]
+
+
+def _try_out(folder: Path) -> None:
+    """Write a block to where the file will be, and leave nothing behind.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    import tempfile
+
+    # A link to nowhere is there as well: no folder can be made in its place.
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    with tempfile.TemporaryFile(dir=there) as file:
+        file.write(b"\0" * BLOCK)
+
+
+def _write_whole(file: int, text: bytes) -> None:
+    """Write all of it or nothing: what a full disk took is taken back."""
+    before = os.fstat(file).st_size
+    rest = memoryview(text)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    except OSError:
+        os.ftruncate(file, before)
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Make a file or a folder durable as it is."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -51,7 +51,7 @@ spec:
         pytest.param(
             "reconciler.lock",
             LOCKFILE,
-            r"Error: reconciler\.lock:10:1: not valid JSON: .* Restore it from git, or delete it",
+            r"Error: reconciler\.lock:9:3: not valid JSON: .* Restore it from git, or delete it",
             id="a lockfile that was cut",
         ),
         pytest.param(

@@ -147,6 +147,16 @@ def test_the_lockfile_is_read_back_with_its_heads_sorted() -> None:
     assert read_lock(GOLDEN, "f") == replace(lock, heads=tuple(sorted(lock.heads)))
 
 
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [("{", "f:1:2"), ("{\n", "f:1:2"), ("{ \n\n", "f:1:2"), ("{\n]\n", "f:2:1"), (GOLDEN[:-2], "f:17:2")],
+)
+def test_what_ends_too_soon_is_missing_on_the_last_line_that_says_anything(text: str, where: str) -> None:
+    with pytest.raises(StateError, match="not valid JSON") as caught:
+        read_lock(text, "f")
+    assert caught.value.where == where
+
+
 def test_two_lockfiles_have_two_lineages(folder: Path, store: FileStore, some: Some) -> None:
     beside = replace(store, path=folder / "other.lock")
     with store.hold(0) as one, beside.hold(0) as two:

@@ -154,8 +154,11 @@ def _document(text: str, file: str) -> dict[str, Any]:
     try:
         document = json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
+        # What ends too soon is missing right behind its last character, not behind the line breaks after it.
+        before = text[: min(error.pos, len(text.rstrip()))]
+        row, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise StateError(
-            f"not valid JSON: {error.msg}", where=f"{file}:{error.lineno}:{error.colno}", next=_RESTORE
+            f"not valid JSON: {error.msg}", where=f"{file}:{row}:{column}", next=_RESTORE
         ) from error
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a plain ValueError
         raise StateError(f"not a lockfile: {error}", where=file, next=_RESTORE) from error

@@ -565,7 +565,7 @@ def _holder() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}, process {os.getpid()},"
+    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 
 
 def _once_broken_silent(listen: Listener) -> Listener:

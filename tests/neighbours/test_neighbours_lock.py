@@ -63,7 +63,7 @@ def _held_by(holder: subprocess.Popen[str]) -> list[re.Pattern[str]]:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         user = str(os.getuid())
-    who = re.escape(f"{user}@{socket.gethostname()}, process {holder.pid},")
+    who = re.escape(f"{user}@{socket.gethostname()} (process {holder.pid})")
     return [
         re.compile(
             rf"Error: reconciler\.lock\.journal: the lock is held by {who}"

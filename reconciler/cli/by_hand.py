@@ -8,14 +8,14 @@ import click
 
 from reconciler import api
 from reconciler.cli.exits import Exit
-from reconciler.cli.options import lock_timeout_option, output_options, with_options
+from reconciler.cli.options import address_argument, lock_timeout_option, output_options, with_options
 from reconciler.cli.question import is_yes
 from reconciler.model.batch import Status
 from reconciler.render.harmless import harmless
 
 
 @click.command("import")
-@click.argument("address")
+@address_argument
 @click.argument("batch_id")
 @with_options(lock_timeout_option, *output_options)
 def import_command(*, address: str, batch_id: str, lock_timeout: float, no_color: bool) -> int:  # noqa: ARG001 - taken, and nothing here has a colour
@@ -26,7 +26,7 @@ def import_command(*, address: str, batch_id: str, lock_timeout: float, no_color
 
 
 @click.command("cancel")
-@click.argument("address")
+@address_argument
 @click.argument("batch_id", default="")
 @click.option(
     "--auto-approve", is_flag=True, allow_from_autoenv=False, help="Do not ask. Without a terminal, a must."
@@ -93,7 +93,7 @@ def upgrade_command(*, sets: tuple[str, ...], lock_timeout: float, no_color: boo
 
 
 @lock_group.command("resolve")
-@click.argument("address")
+@address_argument
 @click.option(
     "--absent",
     is_flag=True,

@@ -9,6 +9,7 @@ import click
 
 from reconciler.api import PARALLELISM
 from reconciler.cli.console import LOG_LEVELS, start_log
+from reconciler.model.batch import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,26 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float 
     return float(int(match[1]) * _UNITS[match[2]])
 
 
+def _some_seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """The same, but more than none: a run without any time would end before it had a plan."""
+    seconds = _seconds(context, parameter, value)
+    if seconds == 0:
+        raise click.BadParameter(
+            f"{value!r} leaves the run no time to do anything: give 1s or more, or leave the option out"
+        )
+    return seconds
+
+
+def _is_address(_: click.Context, __: click.Parameter, value: str) -> str:
+    try:
+        Address.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; `reconciler plan --verbose` lists the addresses") from error
+    return value
+
+
+address_argument = click.argument("address", callback=_is_address)
+
 lock_timeout_option = click.option(
     "--lock-timeout",
     callback=_seconds,
@@ -70,7 +91,7 @@ lock_timeout_option = click.option(
 
 timeout_option = click.option(
     "--timeout",
-    callback=_seconds,
+    callback=_some_seconds,
     metavar="DURATION",
     help="Let the run take so long once it has the lock, then stop cleanly and say what is open (exit 8).",
 )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
     from reconciler.model.ports import AuditLog, Clock
     from reconciler.model.project import Project, ProjectFile
-    from reconciler.model.result import Applied
+    from reconciler.model.result import Applied, Cancelling
     from reconciler.model.source import Diagnostic
     from reconciler.model.tracking import TrackedChange
 
@@ -213,10 +213,11 @@ def cancel(
     *,
     lock_timeout: float = 0.0,
     environ: Mapping[str, str] | None = None,
-) -> Batch:
+) -> Cancelling:
     """Ask the service to cancel a recorded batch: the one that stands at an address, or the named one there.
 
-    Gives the batch as the service then has it, which need not be CANCELLED yet, or has ended otherwise.
+    Gives the batch as the service then has it, which need not be CANCELLED yet, and whether it was asked for:
+    a batch that has ended is left alone.
 
     Raises:
         SettingsError: no such batch is recorded there.

@@ -53,11 +53,14 @@ def cancel_command(
     if not (auto_approve or is_yes(question, lambda _: None)):
         click.echo("Nothing was cancelled.", err=True)
         return Exit.ERROR
-    batch = api.cancel(project, address, batch_id, lock_timeout=lock_timeout)
-    if batch.status.terminal and batch.status is not Status.CANCELLED:
-        click.echo(harmless(f"{batch.id} had ended already: {batch.status}."))
+    batch, asked = api.cancel(project, address, batch_id, lock_timeout=lock_timeout)
+    if batch.status is Status.CANCELLED and not asked:
+        said = f"{batch.id} was cancelled already."
+    elif batch.status.terminal and batch.status is not Status.CANCELLED:
+        said = f"{batch.id} had ended already: {batch.status}."
     else:
-        click.echo(harmless(f"Asked for the cancel of {batch.id} ({batch.status})."))
+        said = f"Asked for the cancel of {batch.id} ({batch.status})."
+    click.echo(harmless(said))
     return Exit.DONE
 
 

@@ -14,6 +14,7 @@ from reconciler.model.audit import AuditLine
 from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
 from reconciler.model.intent import Closing
 from reconciler.model.lock import Origin
+from reconciler.model.result import Cancelling
 
 if TYPE_CHECKING:
     from reconciler.engine.run import Run
@@ -116,10 +117,10 @@ async def _is_gone(run: Run, key: Key, name: str) -> bool:
     return False
 
 
-async def cancel_batch(run: Run, address: Address, name: str = "") -> Batch:
+async def cancel_batch(run: Run, address: Address, name: str = "") -> Cancelling:
     """Ask the service to cancel a recorded batch: the one that stands at an address, or another one there.
 
-    Gives the batch as the service then has it, which need not be CANCELLED yet, or has ended otherwise.
+    One that has ended is left alone (O1). Gives the batch as the service then has it.
 
     Raises:
         SettingsError: no such batch is recorded there, or no provider leads to it any more.
@@ -132,7 +133,10 @@ async def cancel_batch(run: Run, address: Address, name: str = "") -> Batch:
         raise SettingsError(f"no set uses the provider that {name} was made on", where=entry.key.endpoint)
     run.session.confirm()
     try:
-        batch = await run.provider(entry.key).cancel(name)
+        batch = await run.provider(entry.key).get(name)
+        asked = not batch.status.terminal
+        if asked:
+            batch = await run.provider(entry.key).cancel(name)
     except ServiceError as error:
         _audit(run, address, entry.key, action="cancel", batch=name, outcome="failed", why=str(error))
         run.write_down()
@@ -140,7 +144,7 @@ async def cancel_batch(run: Run, address: Address, name: str = "") -> Batch:
     run.put(with_status(entry, batch))
     _audit(run, address, entry.key, action="cancel", batch=name, outcome=batch.status.value)
     run.write_down()
-    return batch
+    return Cancelling(batch, asked=asked)
 
 
 def move_pins(run: Run) -> tuple[str, ...]:

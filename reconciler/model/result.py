@@ -29,6 +29,18 @@ class Outcome(StrEnum):
     NOT_STARTED = "not-started"  # the run ended before its turn
 
 
+class Cancelling(NamedTuple):
+    """What came of asking for a cancel by hand.
+
+    Attributes:
+        batch: as the service has it; it need not be CANCELLED yet, or has ended otherwise.
+        asked: whether it was asked for; a batch that had ended before is left alone.
+    """
+
+    batch: Batch
+    asked: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One action and its end."""

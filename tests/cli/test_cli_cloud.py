@@ -115,3 +115,15 @@ def test_a_wrong_key_is_one_error_and_no_key_is_ever_shown(session: Session) -> 
         path for path in session.folder.rglob("*") if path.is_file() and _KEY in path.read_text("latin-1")
     ]
     assert left == []
+
+
+def test_a_batch_that_is_cancelled_already_is_not_asked_for_again(session: Session) -> None:
+    session.run("reconciler apply --auto-approve")
+    cancel = "reconciler cancel receipts/dir-receipts --auto-approve"
+
+    (first,) = session.run(cancel)
+    (second,) = session.run(cancel)
+
+    assert first.startswith("Asked for the cancel of <bat")
+    assert second.startswith("<bat")
+    assert second.endswith("> was cancelled already.")

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from engine_world import CONFIGURATION, Lost, World, wanted
 
-from reconciler.engine.by_hand import resolve_absent
+from reconciler.engine.by_hand import cancel_batch, resolve_absent
 from reconciler.engine.run import Run
 from reconciler.engine.stop import Stop
-from reconciler.model.batch import Address
+from reconciler.model.batch import Address, Status
 from reconciler.model.errors import SettingsError
 from reconciler.model.manifest import Rerun
 from reconciler.model.plan import ActionKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
+
+_Result = TypeVar("_Result")
 
 OTHER = "cfg-2"
 
 
-def absent(world: World, address: Address) -> tuple[str, ...]:
+def by_hand(world: World, work: Callable[[Run], Coroutine[Any, Any, _Result]]) -> _Result:
     with world._store().hold(0) as session:
         run = Run(
             id="by-hand",
@@ -33,7 +36,11 @@ def absent(world: World, address: Address) -> tuple[str, ...]:
             random=lambda: 0.5,
             lock=session.lock,
         )
-        return world.time.run(resolve_absent(run, address))  # type: ignore[no-any-return]
+        return world.time.run(work(run))  # type: ignore[no-any-return]
+
+
+def absent(world: World, address: Address) -> tuple[str, ...]:
+    return by_hand(world, lambda run: resolve_absent(run, address))
 
 
 @pytest.fixture
@@ -86,3 +93,31 @@ def test_r8_what_is_desired_no_more_is_resolved_by_the_address_that_it_had(world
     absent(world, Address("a", "dir-001"))
 
     assert [intent.key.configuration for intent in world.journal.open] == [OTHER]
+
+
+@pytest.mark.parametrize("ended", [Status.CANCELLED, Status.COMPLETED, Status.FAILED])
+def test_o1_a_batch_that_ended_elsewhere_is_recorded_and_not_asked_to_be_cancelled(
+    tmp_path: Path, ended: Status
+) -> None:
+    world = World(tmp_path)
+    world.apply()
+    (batch,) = world.service.existing()
+    world.service.set(batch.id, ended)
+    requests: list[str] = []
+    world.service.on_request = requests.append
+
+    cancelling = by_hand(world, lambda run: cancel_batch(run, world.desired.batches[0].address))
+
+    assert (cancelling.batch.status, cancelling.asked) == (ended, False)
+    assert [what for what in requests if "cancel" in what] == []
+    (entry,) = world.lock.entries.values()
+    assert entry.recorded.status is ended
+
+
+def test_a_batch_that_runs_is_asked_to_be_cancelled(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.apply()
+
+    cancelling = by_hand(world, lambda run: cancel_batch(run, world.desired.batches[0].address))
+
+    assert (cancelling.batch.status, cancelling.asked) == (Status.CANCELLED, True)

@@ -20,6 +20,7 @@ from reconciler.model.errors import LockHeldError, LockLostError, StateError
 from reconciler.model.intent import Closing, Intent, JournalState, Settled
 from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Recorded
 from reconciler.model.manifest import OnRemove
+from reconciler.model.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,6 +156,16 @@ def test_what_ends_too_soon_is_missing_on_the_last_line_that_says_anything(text:
     with pytest.raises(StateError, match="not valid JSON") as caught:
         read_lock(text, "f")
     assert caught.value.where == where
+
+
+def test_the_line_with_the_heads_is_found_for_messages_about_them(store: FileStore, some: Some) -> None:
+    assert store.heads_place() == Source("reconciler.lock", 1)  # no lockfile, no heads
+    with store.hold(0) as session:
+        session.commit(some.lock())
+    lines = store.path.read_text().splitlines()
+    assert lines[store.heads_place().line - 1] == '"heads": [],'
+    store.path.write_text(GOLDEN)
+    assert store.heads_place() == Source("reconciler.lock", 6)
 
 
 def test_two_lockfiles_have_two_lineages(folder: Path, store: FileStore, some: Some) -> None:

@@ -24,7 +24,9 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("import",): [["invoices/DIR", "bat-1"], ["invoices/nowhere", "bat-1"]],
     ("init",): [["."], ["new"]],
     ("lock", "resolve"): [["invoices/DIR", "--absent"]],
+    ("lock", "upgrade"): [[], ["invoices"]],
     ("plan",): [[], ["--format", "json", "--verbose"]],
+    ("refresh",): [[], ["--format", "json"]],
     ("schema",): [["lock"], ["no-such-kind"]],
     ("validate",): [[], ["--format", "json"]],
 }

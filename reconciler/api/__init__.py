@@ -24,27 +24,31 @@ from reconciler.model.events import Planned, Warned
 from reconciler.model.source import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 
     from reconciler.adapters.stores.file import FileSession, FileStore
+    from reconciler.api.outlook import Outlook
     from reconciler.api.services import Connections, Services
     from reconciler.engine.run import Run
     from reconciler.model.audit import Verified
     from reconciler.model.batch import Batch
     from reconciler.model.desired import Desired
     from reconciler.model.events import Event, Listener
+    from reconciler.model.listed import Filters, Missed, Reader
     from reconciler.model.lock import Lock
     from reconciler.model.plan import Plan
     from reconciler.model.ports import AuditLog, Clock
     from reconciler.model.project import Project, ProjectFile
     from reconciler.model.result import Applied, Cancelling
     from reconciler.model.source import Diagnostic
+    from reconciler.model.status import StatusReport, Waited
     from reconciler.model.tracking import TrackedChange
 
 __all__ = [
     "PARALLELISM",
     "Stop",
     "apply",
+    "browse",
     "cancel",
     "import_batch",
     "init",
@@ -54,9 +58,12 @@ __all__ = [
     "resolve_absent",
     "schema",
     "schema_names",
+    "status",
     "upgrade",
     "validate",
     "verify_audit",
+    "wait",
+    "watch",
 ]
 
 #: How many requests are under way at once, unless said otherwise.
@@ -328,6 +335,139 @@ def verify_audit(folder: str | Path = ".") -> Verified:
     return verify(Path(folder) / "audit", lock.heads, store.heads_place())
 
 
+def status(
+    project: Project,
+    *,
+    targets: Sequence[str] = (),
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> StatusReport:
+    """What stands: does it match what is desired, and how is it doing? Nothing is written, no lock is taken.
+
+    Raises:
+        ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
+    """
+    from reconciler.api import standing
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    return _run(standing.status(house, targets, Stop()))
+
+
+def watch(
+    project: Project,
+    show: Callable[[StatusReport], None],
+    *,
+    interval: float,
+    stop: Stop,
+    targets: Sequence[str] = (),
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """`status` again and again, until somebody asks to stop.
+
+    Args:
+        project: as `load` gives it; its files are not read again.
+        show: given each status.
+        interval: seconds between the end of one observation and the begin of the next.
+        stop: ends it.
+        targets: as for `plan`.
+        parallelism: likewise.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
+    """
+    from reconciler.api import standing
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    _run(standing.watch(house, targets, stop, interval, show))
+
+
+def wait(
+    project: Project,
+    *,
+    targets: Sequence[str] = (),
+    timeout: float | None = None,
+    stop: Stop | None = None,
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Waited:
+    """Stay until every batch that is desired and recorded has ended, and read how its files fared.
+
+    What is learned is recorded in the end, however that comes; nothing else is written.
+
+    Args:
+        project: as `load` gives it.
+        targets: as for `plan`.
+        timeout: seconds to wait at most; None does not bound it.
+        stop: ends the waiting.
+        parallelism: how many requests may be under way at once.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
+    """
+    from dataclasses import replace
+
+    from reconciler.api import standing
+    from reconciler.engine.standing import Learned
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    learned, why = Learned(), ""
+    try:
+        waited = _run(standing.wait(house, targets, stop or Stop(), timeout, learned))
+    finally:
+        if learned.anything:
+            why = standing.write_down(house.store(), learned)
+    return replace(waited, unrecorded=why)
+
+
+def browse(
+    project: Project,
+    show: Reader,
+    filters: Filters,
+    *,
+    providers: Sequence[str] = (),
+    stop: Stop | None = None,
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> tuple[Missed, ...]:
+    """List live batches, whoever made them, and whose they are.
+
+    Args:
+        project: as `load` gives it.
+        show: given page after page, as they come.
+        filters: which batches.
+        providers: names of provider blocks; by default all whose services batches can be created on.
+        stop: ends it.
+        parallelism: how many requests may be under way at once.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Gives the providers whose batches could not all be listed, and why.
+
+    Raises:
+        ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
+    """
+    from reconciler.api import standing
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    return _run(standing.browse(house, providers, filters, show, stop or Stop()))
+
+
 def init(folder: str | Path = ".") -> list[str]:
     """Write a small commented project that validates and plans; gives the names of the files.
 
@@ -393,6 +533,37 @@ class _House:
                     self.project, watchers, lock, selection, at_once=self.parallelism
                 )
         return replace(proposal.plan, tracked=tracked)
+
+    @contextlib.asynccontextmanager
+    async def outlook(self, stop: Stop, blocks: Collection[str] = ()) -> AsyncIterator[Outlook]:
+        """What a command that only looks has before it.
+
+        Args:
+            stop: bound already.
+            blocks: names of provider blocks that it needs beside those of the sets.
+        """
+        from reconciler.api.outlook import Outlook
+        from reconciler.api.watching import watch, watching
+
+        lock, journal = self.store().read()
+        services = self._services(stop)
+        async with (
+            services.connected(lock, journal.open, blocks) as there,
+            watching(services, self.project.tracked, lock, there) as watchers,
+        ):
+            yield Outlook(
+                self.project,
+                there.eyes,
+                there.homes,
+                await self._desired(there, lock),
+                lock,
+                tuple(journal.open),
+                watch(self.project, watchers, lock, self.parallelism),
+            )
+
+    def try_out(self, stop: Stop) -> None:
+        """Find out whether the embedded service, if one is used, can keep what it is given."""
+        self._services(stop).try_out()
 
     async def apply(
         self,

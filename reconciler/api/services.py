@@ -25,7 +25,7 @@ from reconciler.model.secret import FromEnvironment
 from reconciler.model.source import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     import httpx
@@ -75,12 +75,15 @@ class Services:
     stop: Stop
 
     @contextlib.asynccontextmanager
-    async def connected(self, lock: Lock, intents: Iterable[Intent]) -> AsyncIterator[Connections]:
+    async def connected(
+        self, lock: Lock, intents: Iterable[Intent], asked: Collection[str] = ()
+    ) -> AsyncIterator[Connections]:
         """The services that the sets use, and those that what is recorded still needs.
 
         Args:
             lock: what is recorded: the projects of keys, and batches that may have to be cancelled (R10).
             intents: open ones: what became of them has to be looked for wherever they were sent (C7).
+            asked: names of provider blocks that are wanted whether a set uses them or not.
 
         Raises:
             ManifestError: an environment variable that is needed is not set.
@@ -92,7 +95,7 @@ class Services:
         homes: dict[str, Home] = {}
         pins: dict[str, str] = {}
         async with contextlib.AsyncExitStack() as stack:
-            for name, used in self._blocks(lock, intents):
+            for name, used in self._blocks(lock, intents, asked):
                 spec = self.project.file.providers[name]
                 endpoint = self._endpoint(spec)
                 if isinstance(spec, LocalProvider):
@@ -142,14 +145,24 @@ class Services:
             case TalonicProvider(name=name):
                 raise SettingsError(f"provider {name} cannot create batches; its batches are only tracked")
 
-    def _blocks(self, lock: Lock, intents: Iterable[Intent]) -> list[tuple[str, bool]]:
-        """Names of the provider blocks to connect, sorted, and whether a set uses each."""
+    def leading_to(self, endpoints: Collection[str]) -> frozenset[str]:
+        """The provider blocks that lead to these services, but for those that are only watched."""
+        return frozenset(
+            name
+            for name, spec in self.project.file.providers.items()
+            if not isinstance(spec, TalonicProvider) and self._endpoint(spec) in endpoints
+        )
+
+    def _blocks(
+        self, lock: Lock, intents: Iterable[Intent], asked: Collection[str]
+    ) -> list[tuple[str, bool]]:
+        """Names of the provider blocks to connect, sorted, and whether each has to be had."""
         needed = {intent.key.endpoint for intent in intents} | {
             key.endpoint
             for key, entry in lock.entries.items()
             if entry.on_remove is OnRemove.CANCEL and not entry.recorded.status.terminal
         }
-        used = {batch_set.provider for batch_set in self.project.sets}
+        used = {batch_set.provider for batch_set in self.project.sets} | set(asked)
         return sorted(
             (name, name in used)
             for name, spec in self.project.file.providers.items()
@@ -246,7 +259,7 @@ class Services:
         raise SettingsError(
             f"none of {', '.join(names)} is set: provider {spec.name} takes its API key from there",
             where="reconciler.yaml",
-            why="something that is recorded there is open or has to be cancelled",
+            why="no set uses it, but what was asked for or what is recorded needs it",
         )
 
     @contextlib.asynccontextmanager

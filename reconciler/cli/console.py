@@ -50,6 +50,12 @@ class Console:
         # ASCII only: names from a service may hold what moves a cursor, or half a character.
         click.echo(json.dumps(value, indent=2))
 
+    def line(self, value: object) -> None:
+        """A JSON document on one line of standard output, out at once: more may come much later."""
+        import json
+
+        click.echo(json.dumps(value))
+
 
 def console(*, no_color: bool, output_format: str) -> Console:
     """What the streams of this process can show.

@@ -9,6 +9,7 @@ from reconciler.model import errors
 from reconciler.model.batch import Status
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
+from reconciler.model.status import Health, Sync
 from reconciler.model.tracking import Happened
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.model.plan import Plan
     from reconciler.model.result import Applied
+    from reconciler.model.status import StatusReport, Waited
     from reconciler.model.tracking import TrackedChange
 
 
@@ -89,3 +91,26 @@ def of_apply(applied: Applied) -> int:
     ):
         return Exit.FAILED
     return Exit.DONE
+
+
+def of_status(report: StatusReport) -> Exit:
+    """The exit code of `status`: whether there is anything that it does not know."""
+    if report.by_sync.get(Sync.UNKNOWN):
+        return Exit.ERROR  # R7, as for a plan
+    return Exit.UNRESOLVED if report.by_sync.get(Sync.AMBIGUOUS) else Exit.DONE
+
+
+def of_wait(waited: Waited) -> int:
+    """The exit code of `wait`. What could not be learned comes before what went badly."""
+    health = waited.report.by_health
+    if waited.stopped is not None:
+        return 128 + waited.stopped
+    if waited.timed_out and any(row.running for row in waited.report.rows):
+        return Exit.TOO_LONG
+    unread = any(row.health is Health.COMPLETED and not row.tracked for row in waited.report.rows)
+    if unread and waited.timed_out:
+        return Exit.TOO_LONG
+    unseen = any(row.sync is Sync.UNKNOWN for row in waited.report.rows if row.tracked)
+    if unread or unseen or waited.gone:
+        return Exit.ERROR
+    return Exit.FAILED if health.get(Health.DEGRADED) else Exit.DONE

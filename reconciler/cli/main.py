@@ -17,10 +17,12 @@ from reconciler.cli.by_hand import cancel_command, import_command, lock_group
 from reconciler.cli.console import say_error
 from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
+from reconciler.cli.list import list_command
 from reconciler.cli.manifests import init_command, schema_command, validate_command
 from reconciler.cli.plan import plan_command
 from reconciler.cli.refresh import refresh_command
 from reconciler.cli.shell import completion_command
+from reconciler.cli.status import status_command, wait_command
 from reconciler.model.errors import ReconcilerError
 from reconciler.render.harmless import harmless
 
@@ -46,6 +48,9 @@ for _command in (
     plan_command,
     apply_command,
     audit_group,
+    status_command,
+    wait_command,
+    list_command,
     cancel_command,
     import_command,
     refresh_command,

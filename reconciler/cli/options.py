@@ -50,8 +50,8 @@ def _complete_target(_: click.Context, __: click.Parameter, incomplete: str) -> 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
-def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    """Read a duration such as ``30s``, ``10m`` or ``1h``."""
+def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Read a duration such as ``30s``, ``10m`` or ``1h``, as seconds."""
     if value is None:
         return None
     match = re.fullmatch(r"(\d{1,6})([smh]?)", value)
@@ -60,9 +60,9 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float 
     return float(int(match[1]) * _UNITS[match[2]])
 
 
-def _some_seconds(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+def some_duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """The same, but more than none: a run without any time would end before it had a plan."""
-    seconds = _seconds(context, parameter, value)
+    seconds = duration(context, parameter, value)
     if seconds == 0:
         raise click.BadParameter(
             f"{value!r} leaves the run no time to do anything: give 1s or more, or leave the option out"
@@ -82,7 +82,7 @@ address_argument = click.argument("address", callback=_is_address)
 
 lock_timeout_option = click.option(
     "--lock-timeout",
-    callback=_seconds,
+    callback=duration,
     default="0s",
     show_default=True,
     metavar="DURATION",
@@ -91,7 +91,7 @@ lock_timeout_option = click.option(
 
 timeout_option = click.option(
     "--timeout",
-    callback=_some_seconds,
+    callback=some_duration,
     metavar="DURATION",
     help="Let the run take so long once it has the lock, then stop cleanly and say what is open (exit 8).",
 )
@@ -128,14 +128,16 @@ parallelism_option = click.option(
     help="How many creates and other requests may be under way at once.",
 )
 
+target_option = click.option(
+    "--target",
+    multiple=True,
+    metavar="TARGET",
+    shell_complete=_complete_target,
+    help="Only this SET, SET/DIRECTORY_ID or label=value; may be given several times.",
+)
+
 planning_options = (
-    click.option(
-        "--target",
-        multiple=True,
-        metavar="TARGET",
-        shell_complete=_complete_target,
-        help="Only this SET, SET/DIRECTORY_ID or label=value; may be given several times.",
-    ),
+    target_option,
     locked_option,
     parallelism_option,
     click.option("--verbose", "-v", is_flag=True, help="Show also what stays as it is."),

@@ -90,8 +90,8 @@ async def _read_once(
 ) -> Pass | Unknown:
     begun = clock.monotonic()
     batches: dict[str, Batch] = {}
-    order = _Order()
-    way = _Way()
+    order = Order()
+    way = Way()
     token: str | None = None
     twice = ""
     for _ in range(most_pages):
@@ -120,7 +120,7 @@ async def _read_once(
     return TooLong(f"the listing has more than {most_pages:,} pages")
 
 
-class _Way:
+class Way:
     """Whether a reading gets anywhere (O5)."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class _Way:
         return ""
 
 
-class _Order:
+class Order:
     """Whether batches came sorted by creation, one way or the other; without times, they did not."""
 
     def __init__(self) -> None:
@@ -148,6 +148,7 @@ class _Order:
         self._last: datetime | None = None
 
     def add(self, batch: Batch) -> None:
+        """The next one."""
         if batch.created_at is None:
             self._rising = self._falling = False
             return
@@ -158,6 +159,7 @@ class _Order:
 
     @property
     def sorted(self) -> bool:
+        """Whether all that came were."""
         return self._rising or self._falling
 
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.core.plan import aliases_in
+from reconciler.core.record import with_counts, with_status
 from reconciler.engine.notes import Notes
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import StateError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.core.select import Selection
     from reconciler.engine.observe import Eyes
     from reconciler.engine.stop import Stop
-    from reconciler.model.batch import Address, Batch, Key
+    from reconciler.model.batch import Address, Batch, FileCounts, Key
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.intent import Closing, Intent
     from reconciler.model.lock import Entry, Lock
@@ -160,6 +161,14 @@ class Run:
         self._fresh |= {item.id for item in entry.batches} - self.ids_over(entry.key)
         self._entries[entry.key] = entry
         self._index(entry)
+
+    def learn(self, batch: Batch) -> None:
+        """Have what was seen of a recorded batch in the lockfile."""
+        self.put(with_status(self.lock.entries[batch.key], batch))
+
+    def learn_files(self, batch: Batch, counts: FileCounts) -> None:
+        """Have in the lockfile how the files of a recorded batch fared."""
+        self.put(with_counts(self.lock.entries[batch.key], batch.id, counts))
 
     def drop(self, key: Key) -> None:
         """Have an entry in the lockfile no more (R10).

@@ -1,0 +1,127 @@
+"""Status, wait and list: what a project's commands that only look are put together from.
+
+What is seen is the engine's business. Here is which services are connected for it, and that what a wait has
+learned gets into the lockfile if nobody else holds that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
+from reconciler.engine import standing
+from reconciler.model.errors import SettingsError, StateError
+from reconciler.model.project import TalonicProvider
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from reconciler.adapters.stores.file import FileStore
+    from reconciler.api import _House
+    from reconciler.engine.standing import Learned, Scene
+    from reconciler.engine.stop import Stop
+    from reconciler.model.batch import FileCounts
+    from reconciler.model.listed import Filters, Missed, Reader
+    from reconciler.model.ports import Provider
+    from reconciler.model.status import StatusReport, Waited
+
+
+async def status(house: _House, targets: Sequence[str], stop: Stop) -> StatusReport:
+    """What stands now."""
+    stop.bind(house.clock)
+    async with _scene(house, targets, stop) as scene:
+        return await standing.status(scene, {})
+
+
+async def watch(
+    house: _House, targets: Sequence[str], stop: Stop, interval: float, show: Callable[[StatusReport], None]
+) -> None:
+    """What stands, again and again until somebody stops it; each time by a connection of its own."""
+    stop.bind(house.clock)
+    counts: dict[str, FileCounts] = {}
+    while not stop.over:
+        report = await stop.unless_over(_once(house, targets, stop, counts))
+        if report is not None:
+            show(report)
+            await stop.pause(interval)
+
+
+async def _once(
+    house: _House, targets: Sequence[str], stop: Stop, counts: dict[str, FileCounts]
+) -> StatusReport:
+    async with _scene(house, targets, stop) as scene:
+        return await standing.status(scene, counts)
+
+
+async def wait(
+    house: _House, targets: Sequence[str], stop: Stop, seconds: float | None, learned: Learned
+) -> Waited:
+    """Stay until the selected batches have ended. On the embedded service they go on meanwhile."""
+    stop.bind(house.clock, seconds)
+    house.try_out(stop)
+    return await standing.wait(lambda: _scene(house, targets, stop), stop, learned, random=random.random)
+
+
+def write_down(store: FileStore, learned: Learned) -> str:
+    """Have what a wait has learned in the lockfile; gives why it is not there, or "".
+
+    It is but a refresh: the next apply finds the same, at the cost of asking again. So whoever holds the
+    lock is left alone, and so is a journal from which the next apply has to record something first (C9).
+    """
+    try:
+        with store.hold(0.0) as session:
+            if session.journal.recovered:
+                return "an apply did not come to its end; the next one records what it left, and this"
+            session.commit(learned.onto(session.lock))
+            if session.journal.warm and not session.idle:
+                session.close()  # what the last run knew for certain, still stands (C2)
+    except StateError as error:
+        return str(error)
+    return ""
+
+
+async def browse(
+    house: _House, names: Sequence[str], filters: Filters, show: Reader, stop: Stop
+) -> tuple[Missed, ...]:
+    """List live batches of some provider blocks, or of all that lead to a service with batches to create."""
+    from reconciler.engine.browse import browse as browse_all
+
+    stop.bind(house.clock)
+    blocks = house.project.file.providers
+    for name in names:
+        if name not in blocks:
+            raise SettingsError(
+                f"there is no provider {name!r}",
+                where="reconciler.yaml",
+                next=f"Providers: {', '.join(sorted(blocks)) or 'none'}",
+            )
+    chosen = set(names) or {name for name, spec in blocks.items() if not isinstance(spec, TalonicProvider)}
+    async with house.outlook(stop, chosen) as there:
+        homes = {there.homes[name]: name for name in sorted(chosen, reverse=True)}
+        providers = [(name, there.eyes.providers[home]) for home, name in homes.items()]
+        missed = await stop.unless_over(
+            browse_all(sorted(providers, key=_block), filters, there.desired, there.lock, show)
+        )
+        return missed or ()
+
+
+def _block(pair: tuple[str, Provider]) -> str:
+    return pair[0]
+
+
+@contextlib.asynccontextmanager
+async def _scene(house: _House, targets: Sequence[str], stop: Stop) -> AsyncIterator[Scene]:
+    from reconciler.core.select import select
+
+    async with house.outlook(stop) as there:
+        yield standing.Scene(
+            eyes=there.eyes,
+            desired=there.desired,
+            lock=there.lock,
+            intents=there.intents,
+            limits=house.project.file.limits,
+            patience=stop,
+            watch=there.watch,
+            selection=select(targets, there.desired, there.lock, house.project.tracked),
+        )

@@ -28,11 +28,11 @@ def refresh_command(
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
 ) -> int:
-    """Have the services look after the batches that a TrackedBatch watches, and record what they say.
+    """Record how the batches fare that are only watched.
 
-    Talonic looks at its own provider once an hour; this asks it to look now, for every batch that has not
-    ended. Other services look after their batches by themselves and are only read. TARGET is the name of a
-    TrackedBatch, NAME/BATCH_ID or label=value; without one, all are meant.
+    Talonic looks at its own provider once an hour. This asks it to look now, for every batch of a
+    TrackedBatch that has not ended. Other services look after their batches by themselves and are only
+    read. TARGET is the name of a TrackedBatch, NAME/BATCH_ID or label=value; without one, all are meant.
     """
     from reconciler.render.tracking import refreshed_document, refreshed_lines
 

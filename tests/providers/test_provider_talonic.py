@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
 from provider_limiter import PassingClock, many_turns
+from talonic_stand import TalonicStand
 
 from reconciler.adapters.providers import listings, talonic, talonic_wire
 from reconciler.adapters.providers.talonic import ITEMS_TRIES, Talonic
-from reconciler.emulator.database import Database
-from reconciler.emulator.talonic.app import make_app
-from reconciler.emulator.talonic.batches import Batches
-from reconciler.emulator.talonic.documents import SOURCE_ID, Documents
-from reconciler.emulator.talonic.pace import Pace
-from reconciler.emulator.talonic.routes import TalonicRoutes
 from reconciler.model.batch import FileCounts, Status
 from reconciler.model.errors import (
     AuthenticationError,
@@ -126,43 +120,12 @@ SEEN = Watched(
 # --- over the stand-in ---
 
 
-class StandIn:
-    """Talonic's stand-in in this process, with a clock that stands until it is moved."""
+class StandIn(TalonicStand):
+    """The stand-in, and its watcher."""
 
     def __init__(self, folder: Path, **pace: object) -> None:
-        self.now = 1_788_264_000_000_000  # 2026-09-01T12:00:00Z
-        self._database = Database(folder / "talonic.db")
-        settings: dict[str, Any] = {"threshold": 3, "minimum": 1, **pace}
-        self._batches = Batches(self._database, lambda: self.now, Pace(**settings))
-        documents = Documents(self._database, lambda: self.now, Pace(**settings))
-        routes = TalonicRoutes(batches=self._batches, documents=documents, wake=threading.Event())
-        self._app = make_app(routes.table(), api_key=SECRET, clock=lambda: self.now)
+        super().__init__(folder, key=SECRET, **pace)
         self.watcher = watcher(self.transport)
-
-    @property
-    def transport(self) -> httpx.ASGITransport:
-        return httpx.ASGITransport(app=self._app)
-
-    def ingest(self, *names: str) -> None:
-        async def send() -> None:
-            headers = {"Authorization": f"Bearer {SECRET}"}
-            async with httpx.AsyncClient(
-                transport=self.transport, base_url=ENDPOINT, headers=headers
-            ) as client:
-                for name in names:
-                    self.now += 1
-                    done = await client.post(
-                        f"/v1/sources/{SOURCE_ID}/documents",
-                        files={"file": (f"{name}.txt", name.encode())},
-                        data={"processing_mode": "batch"},
-                    )
-                    done.raise_for_status()
-
-        run(send())
-
-    def advance(self, **delta: float) -> None:
-        self.now += round(timedelta(**delta).total_seconds() * 1_000_000)
-        self._batches.advance(self.now)
 
     def seen(self) -> list[Watched]:
         return run(gathered(self.watcher.watch(datetime(2020, 1, 1, tzinfo=UTC), ())))

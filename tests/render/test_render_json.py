@@ -12,12 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.audit import AuditFault, Verified
-from reconciler.model.batch import Address, Batch, JobType, Key, Status
+from reconciler.model.batch import Address, Batch, FileCounts, JobType, Key, Status
 from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
 from reconciler.model.result import Applied, Finding, Outcome, Result
 from reconciler.model.source import Diagnostic, Severity, Source
+from reconciler.model.status import Health
+from reconciler.model.tracking import Happened, TrackedChange
+from reconciler.model.watched import Watched, WatchedId
 from reconciler.render.audit import verified_document
 from reconciler.render.json import applied_document, diagnostics_document, plan_document
+from reconciler.render.tracking import refreshed_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +53,27 @@ _actions = st.builds(
     evidence=st.none(),
 )
 _breaches = st.builds(Breach, st.sampled_from(["maxCreates", "maxFiles"]), st.integers(0), st.integers(0))
+_watched_ids = st.builds(WatchedId, _texts, _texts)
+_counts = st.none() | st.builds(FileCounts, st.integers(0), st.integers(0))
+_watched = st.none() | st.builds(
+    Watched,
+    id=_watched_ids,
+    status=st.sampled_from(Status),
+    word=_texts,
+    created_at=_times,
+    updated_at=_times,
+    counts=_counts,
+)
+_tracked = st.builds(
+    TrackedChange,
+    address=_addresses,
+    id=_watched_ids,
+    happened=st.sampled_from(Happened),
+    reason=_texts,
+    now=_watched,
+    before=_watched,
+    health=st.none() | st.sampled_from(Health),
+)
 _digest = "sha256:" + "0" * 64
 _plans = st.builds(
     Plan,
@@ -58,6 +83,7 @@ _plans = st.builds(
     state=st.just(_digest),
     manifests=st.just(_digest),
     breaches=st.lists(_breaches, max_size=2).map(tuple),
+    tracked=st.lists(_tracked, max_size=2).map(tuple),
 )
 _results = st.builds(Result, _actions, st.sampled_from(Outcome), _texts, st.none() | _batches)
 _findings = st.builds(Finding, _addresses, _keys, st.lists(_texts, max_size=3).map(tuple), st.booleans())
@@ -91,6 +117,11 @@ def test_every_outcome_satisfies_its_schema(applied: Applied) -> None:
     _validator("applied").validate(json.loads(json.dumps(applied_document(applied))))
 
 
+@given(st.lists(_tracked, max_size=3))
+def test_every_refresh_satisfies_its_schema(found: list[TrackedChange]) -> None:
+    _validator("refreshed").validate(json.loads(json.dumps(refreshed_document(found))))
+
+
 @given(st.lists(_diagnostics, max_size=3))
 def test_all_diagnostics_satisfy_their_schema(diagnostics: list[Diagnostic]) -> None:
     _validator("diagnostics").validate(json.loads(json.dumps(diagnostics_document(diagnostics))))
@@ -107,7 +138,7 @@ def _words(schema: Mapping[str, Any], *path: str) -> set[str]:
     value: Any = schema
     for step in path:
         value = value[step]
-    return set(value["enum"])
+    return set(value["enum"]) - {None}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +147,11 @@ def _words(schema: Mapping[str, Any], *path: str) -> set[str]:
         (ActionKind, "plan", ("$defs", "action", "properties", "action")),
         (ReasonCode, "plan", ("$defs", "action", "properties", "reason")),
         (Status, "plan", ("$defs", "batch", "properties", "status")),
+        (Happened, "plan", ("$defs", "tracked", "properties", "change")),
+        (Happened, "applied", ("$defs", "tracked", "properties", "change")),
+        (Happened, "refreshed", ("$defs", "tracked", "properties", "change")),
+        (Health, "refreshed", ("$defs", "tracked", "properties", "health")),
+        (Status, "refreshed", ("$defs", "watched", "properties", "status")),
         (Outcome, "applied", ("properties", "results", "items", "properties", "outcome")),
         (ReasonCode, "applied", ("properties", "results", "items", "properties", "reason")),
     ],

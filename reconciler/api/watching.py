@@ -119,7 +119,7 @@ def select_tracked(targets: Iterable[str], project: Project, lock: Lock) -> Sele
                 f"{target!r} is a BatchSet's, and only what a TrackedBatch watches is refreshed",
                 next="`reconciler plan` looks at the batches of sets",
             )
-    return select(targets, Desired(), Recorded(tracked=lock.tracked), project.tracked)
+    return select(targets, Desired(), Recorded(tracked=lock.tracked), project.tracked, given_as="TARGET")
 
 
 def tracking_of(

@@ -25,7 +25,7 @@ def _log_level(_: click.Context, __: click.Parameter, level: str | None) -> None
 
 
 def _complete_target(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Sets, and within a set its directories."""
+    """Sets and what is watched, and within them directories and batches that are given by id."""
     from click.shell_completion import CompletionItem
 
     from reconciler.api import load
@@ -33,17 +33,18 @@ def _complete_target(_: click.Context, __: click.Parameter, incomplete: str) -> 
     from reconciler.model.manifest import ById
 
     try:
-        sets = load().sets
+        project = load()
     except (ReconcilerError, OSError):
         return []
-    names = [item.name for item in sets]
+    names = [item.name for item in (*project.sets, *project.tracked)]
     if "/" in incomplete:
         names = [
             f"{item.name}/{there.id}"
-            for item in sets
+            for item in project.sets
             for there in item.directories
             if isinstance(there, ById)
         ]
+        names += [f"{item.name}/{batch}" for item in project.tracked for batch in item.ids]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

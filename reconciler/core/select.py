@@ -52,7 +52,12 @@ class Selection:
 
 
 def select(
-    targets: Iterable[str], desired: Desired, lock: Lock, tracked: Iterable[TrackedBatch] = ()
+    targets: Iterable[str],
+    desired: Desired,
+    lock: Lock,
+    tracked: Iterable[TrackedBatch] = (),
+    *,
+    given_as: str = "--target",
 ) -> Selection:
     """Read targets: ``SET``, ``SET/DIRECTORY_ID`` or ``label=value``; likewise of what is only watched.
 
@@ -81,15 +86,15 @@ def select(
         elif equals and (label, value) in labels:
             chosen_labels.add((label, value))
         else:
-            raise _fits_nothing(target, sets, {str(item) for item in addresses})
+            raise _fits_nothing(f"{given_as} {target!r}", target, sets, {str(item) for item in addresses})
     return Selection(frozenset(chosen_sets), frozenset(chosen_addresses), frozenset(chosen_labels))
 
 
-def _fits_nothing(target: str, sets: set[str], addresses: set[str]) -> SettingsError:
+def _fits_nothing(given: str, target: str, sets: set[str], addresses: set[str]) -> SettingsError:
     from difflib import get_close_matches
 
     near = get_close_matches(target, sorted(addresses if "/" in target else sets), n=1)
     return SettingsError(
-        f"--target {target!r} fits no set, address or label",
+        f"{given} fits no set, address or label",
         next=f"Did you mean {near[0]!r}?" if near else f"Sets: {', '.join(sorted(sets)) or 'none'}.",
     )

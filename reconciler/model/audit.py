@@ -16,7 +16,8 @@ class AuditLine:
     Attributes:
         action: the action's kind, ``cancel`` by hand among them; ``resolve`` for what an earlier run had left
             open, ``recover`` for what it had recorded in the journal alone, ``duplicate`` for a batch that
-            stands beside another, and ``import`` for one recorded by hand.
+            stands beside another, ``import`` for one recorded by hand, and ``track`` for one that is only
+            watched, whose key is the endpoint.
         outcome: how it ended.
         why: the reason for the action, and after a failure what the service said.
         plan: digest of the plan that was approved.

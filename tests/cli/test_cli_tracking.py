@@ -195,7 +195,7 @@ def test_refresh_has_talonic_look_at_its_provider(watching: Watching) -> None:
     assert watching.run("reconciler plan") == ["No changes. 0 batches as desired. 1 batch tracked."]
     assert watching.audited()[-1] == ("track", "completed", "submitted -> completed")
     assert watching.run("reconciler refresh team=finance nightlyy")[-3:] == [
-        "Error: --target 'nightlyy' fits no set, address or label",
+        "Error: TARGET 'nightlyy' fits no set, address or label",
         "  next: Did you mean 'nightly'?",
         "[exit 1]",
     ]

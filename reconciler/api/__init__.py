@@ -148,6 +148,8 @@ def apply(
     lock_timeout: float = 0.0,
     timeout: float | None = None,
     confirm: str = "",
+    max_in_flight: int | None = None,
+    wait: bool = False,
     listen: Listener | None = None,
     stop: Stop | None = None,
     environ: Mapping[str, str] | None = None,
@@ -164,6 +166,8 @@ def apply(
         lock_timeout: seconds to wait for the lock.
         timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
         confirm: the digest of the one plan that may be applied, also past the project's limits.
+        max_in_flight: how many recorded batches may run at once; creates are held back for that.
+        wait: stay until the batches have ended, and create what had to wait for them.
         listen: told what happens meanwhile.
         stop: asked to stop by whoever holds it: what is in flight is finished and recorded.
         environ: environment variables; those of this process by default.
@@ -188,6 +192,8 @@ def apply(
                 confirm=confirm,
                 stop=stop or Stop(),
                 seconds=timeout,
+                max_in_flight=max_in_flight,
+                wait=wait,
             )
         )
 
@@ -575,6 +581,8 @@ class _House:
         confirm: str,
         stop: Stop,
         seconds: float | None,
+        max_in_flight: int | None,
+        wait: bool,
     ) -> Applied:
         from reconciler.core.select import select
         from reconciler.engine.apply import apply as apply_plan
@@ -586,6 +594,8 @@ class _House:
                 selection=select(targets, run.desired, session.lock, self.project.tracked),
                 approve=approve,
                 confirmed=confirm,
+                max_in_flight=max_in_flight,
+                wait=wait,
             )
 
     async def refresh(self, session: FileSession, targets: Sequence[str]) -> tuple[TrackedChange, ...]:

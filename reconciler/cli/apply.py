@@ -39,11 +39,24 @@ if TYPE_CHECKING:
     allow_from_autoenv=False,
     help="Apply the plan with this digest and no other, without asking, also past the project's limits.",
 )
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Stay until the batches have ended, and create what had to wait for them (dependsOn, canary).",
+)
+@click.option(
+    "--max-in-flight",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Hold creates back until fewer than N recorded batches run.",
+)
 @with_options(lock_timeout_option, timeout_option, *planning_options)
 def apply_command(
     *,
     auto_approve: bool,
     confirm: str,
+    wait: bool,
+    max_in_flight: int | None,
     lock_timeout: float,
     timeout: float | None,
     target: tuple[str, ...],
@@ -81,18 +94,20 @@ def apply_command(
             lock_timeout=lock_timeout,
             timeout=timeout,
             confirm=confirm,
+            max_in_flight=max_in_flight,
+            wait=wait,
             listen=progress,
             stop=stop,
         )
     if declined:
         out.say(line for finding in applied.findings for line in finding_lines(finding))
         out.note("Nothing was applied.")
-        return of_apply(applied) or Exit.ERROR
-    if applied.plan.changes or applied.batches or of_apply(applied) != Exit.DONE:
+        return of_apply(applied, waited=wait) or Exit.ERROR
+    if applied.plan.changes or applied.batches or of_apply(applied, waited=wait) != Exit.DONE:
         out.say(applied_lines(applied))
     if format == "json":
         out.document(applied_document(applied))
-    return of_apply(applied)
+    return of_apply(applied, waited=wait)
 
 
 def _ask(plan: Plan, stop: api.Stop) -> bool:

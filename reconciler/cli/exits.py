@@ -75,8 +75,8 @@ def _unseen(found: Iterable[TrackedChange]) -> bool:
 _FAILED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.BLOCKED, Outcome.NOT_STARTED})
 
 
-def of_apply(applied: Applied) -> int:
-    """The exit code of `apply`: the worst that happened."""
+def of_apply(applied: Applied, *, waited: bool = False) -> int:
+    """The exit code of `apply`: the worst that happened. Who waited wants to know of failed files, too."""
     outcomes = {result.outcome for result in applied.results}
     if applied.stopped is not None:
         return 128 + applied.stopped
@@ -86,9 +86,8 @@ def of_apply(applied: Applied) -> int:
         return Exit.TOO_LONG
     if Outcome.UNSEEN in outcomes or _unseen(applied.plan.tracked):
         return Exit.ERROR
-    if outcomes & _FAILED or any(
-        batch.status in {Status.FAILED, Status.CANCELLED} for batch in applied.batches
-    ):
+    ended_badly = any(batch.status in {Status.FAILED, Status.CANCELLED} for batch in applied.batches)
+    if outcomes & _FAILED or ended_badly or (waited and applied.failed_files):
         return Exit.FAILED
     return Exit.DONE
 

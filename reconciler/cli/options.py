@@ -36,7 +36,7 @@ def _complete_target(_: click.Context, __: click.Parameter, incomplete: str) -> 
         project = load()
     except (ReconcilerError, OSError):
         return []
-    names = [item.name for item in (*project.sets, *project.tracked)]
+    names = [item.name for item in project.sets] + [item.name for item in project.tracked]
     if "/" in incomplete:
         names = [
             f"{item.name}/{there.id}"

@@ -104,7 +104,7 @@ def plan(
         lineage=lock.lineage,
         state=state_digest(lock),
         manifests=desired.digest,
-        breaches=tuple(_breaches(actions, limits)),
+        breaches=tuple(breaches(actions, limits)),
         selected=selected_by_name(desired.pins, lock.pins),
         unread=order.unread,
     )
@@ -216,8 +216,8 @@ def _no_longer_desired(entry: Entry, desired: Desired, lock: Lock, seen: Seen) -
     )
 
 
-def _breaches(actions: Iterable[Action], limits: Limits) -> Iterator[Breach]:
-    """R15."""
+def breaches(actions: Iterable[Action], limits: Limits) -> Iterator[Breach]:
+    """The limits that these actions go past (R15)."""
     creates = cancels = files = 0
     for action in actions:
         if action.kind is ActionKind.CREATE:

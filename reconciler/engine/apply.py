@@ -2,6 +2,8 @@
 
     open intents -> plan -> approve -> record -> create -> look back, look again -> wait -> write down
 
+With `--wait`, what had to wait for others is created after them, wave by wave (`waves`).
+
 Each step has a room of its own; deciding is the core's.
 """
 
@@ -14,21 +16,23 @@ from reconciler.core.names import pins_after
 from reconciler.core.record import policies, refreshed, with_counts
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import adopt, create
+from reconciler.engine.flight import Flight
 from reconciler.engine.late import look_again, look_back
 from reconciler.engine.propose import propose
 from reconciler.engine.resolve import resolve_all
 from reconciler.engine.tracking import record_watched, with_watched
 from reconciler.engine.wait import wait_for
+from reconciler.engine.waves import Waves, is_held, over_limit
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import (
     AuthenticationError,
-    LimitError,
     PaymentError,
     ServiceError,
     StalePlanError,
 )
 from reconciler.model.events import Planned, Starting, Waiting
 from reconciler.model.plan import ActionKind, ReasonCode
+from reconciler.model.project import Limits
 from reconciler.model.result import Applied, Outcome
 
 if TYPE_CHECKING:
@@ -38,13 +42,20 @@ if TYPE_CHECKING:
     from reconciler.engine.propose import Proposal
     from reconciler.engine.run import Run
     from reconciler.model.batch import Batch, FileCounts
+    from reconciler.model.intent import Intent
     from reconciler.model.plan import Action, Plan
-    from reconciler.model.project import Limits
     from reconciler.model.result import Finding
 
 
 async def apply(
-    run: Run, *, limits: Limits, selection: Selection, approve: Callable[[Plan], bool], confirmed: str = ""
+    run: Run,
+    *,
+    limits: Limits,
+    selection: Selection,
+    approve: Callable[[Plan], bool],
+    confirmed: str = "",
+    max_in_flight: int | None = None,
+    wait: bool = False,
 ) -> Applied:
     """Make what is live what is desired.
 
@@ -54,6 +65,8 @@ async def apply(
         selection: what the run is about.
         approve: asked once with the plan, if it would change anything; False ends the run.
         confirmed: the digest of the one plan that may be applied, also past the limits (R15); or "".
+        max_in_flight: how many batches may run at once; creates are held back for that.
+        wait: stay until the batches have ended, and create what had to wait for them.
 
     Raises:
         StoppedError: the run was to end before there was a plan; nothing was created.
@@ -65,42 +78,30 @@ async def apply(
     try:
         audit_recovered(run)
         still_open = await resolve_all(run, run.session.journal.open)  # C7
-        proposal = await run.stop.unless_over(
-            propose(
-                run.eyes,
-                desired=run.desired,
-                lock=run.lock,
-                intents=still_open,
-                limits=limits,
-                selection=selection,
-                patience=run.stop,
-            )
-        )
-        if proposal is None:
-            raise run.stop.error()
-        plan = await with_watched(run, proposal.plan, selection)  # R16
-        if not run.session.journal.warm:
-            settle = max((provider.settle for provider in run.eyes.providers.values()), default=0.0)
-            run.cold_until = proposal.observed + settle
-        run.plan_digest = plan.digest
-        run.eyes.listen(Planned(plan))
-        if confirmed and confirmed != plan.digest:
-            raise StalePlanError(
-                f"the plan is {plan.digest} now",
-                why=f"and not the confirmed {confirmed}",
-                next="Review it with `reconciler plan`",
-            )
-        if plan.breaches and not confirmed:
-            raise _over_limit(plan)
+        proposal = await _propose(run, still_open, limits, selection)
+        plan = proposal.plan
+        _refuse(plan, confirmed)
         batches: tuple[Batch, ...] = ()
         failed = 0
         approved = not run.stop.over and (not plan.changes or approve(plan))
         if approved and not run.stop.over:
             record_watched(run, plan.tracked)
-            await _carry_out(run, proposal, selection)
+            await _record_all(run, proposal, selection, hold=wait)
+            flight = Flight(run, max_in_flight)
+            await _create_all(run, proposal, flight)
             await look_back(run, proposal.facts)  # C10
             await look_again(run)
-            batches, failed = await wait_for(run, {action.key for action in plan.actions})
+            if wait:
+                waves = Waves(
+                    run,
+                    selection,
+                    Limits() if confirmed else limits,
+                    still_open,
+                    lambda wave: _next_wave(run, wave, flight),
+                )
+                batches, failed = await waves.go_on(plan)
+            else:
+                batches, failed = await wait_for(run, {action.key for action in plan.actions})
         elif run.stop.over:
             for action in plan.actions:
                 if action.changes:
@@ -123,6 +124,46 @@ async def apply(
     )
 
 
+async def _propose(run: Run, intents: tuple[Intent, ...], limits: Limits, selection: Selection) -> Proposal:
+    """Make the plan, and show it.
+
+    Raises:
+        StoppedError: the run was to end before there was one.
+    """
+    proposal = await run.stop.unless_over(
+        propose(
+            run.eyes,
+            desired=run.desired,
+            lock=run.lock,
+            intents=intents,
+            limits=limits,
+            selection=selection,
+            patience=run.stop,
+        )
+    )
+    if proposal is None:
+        raise run.stop.error()
+    if not run.session.journal.warm:
+        settle = max((provider.settle for provider in run.eyes.providers.values()), default=0.0)
+        run.cold_until = proposal.observed + settle
+    plan = await with_watched(run, proposal.plan, selection)  # R16
+    run.plan_digest = plan.digest
+    run.eyes.listen(Planned(plan))
+    return replace(proposal, plan=plan)
+
+
+def _refuse(plan: Plan, confirmed: str) -> None:
+    """What is not the plan that was confirmed, or goes past a limit and was not (R15)."""
+    if confirmed and confirmed != plan.digest:
+        raise StalePlanError(
+            f"the plan is {plan.digest} now",
+            why=f"and not the confirmed {confirmed}",
+            next="Review it with `reconciler plan`",
+        )
+    if plan.breaches and not confirmed:
+        raise over_limit(plan)
+
+
 def audit_recovered(run: Run) -> None:
     """What a crash kept from the lockfile it may have kept from the audit log as well (C9)."""
     for entry in run.session.journal.recovered:
@@ -139,28 +180,41 @@ def audit_recovered(run: Run) -> None:
         )
 
 
-async def _carry_out(run: Run, proposal: Proposal, selection: Selection) -> None:
+async def _record_all(run: Run, proposal: Proposal, selection: Selection, *, hold: bool) -> None:
+    """Do everything that sends no create. With ``hold``, what only waits for others is left for later."""
     plan = proposal.plan
     run.eyes.listen(Starting(sum(1 for action in plan.actions if action.changes)))
     for key, entry in refreshed(run.lock, proposal.snapshot).items():
         if run.lock.entries[key] is not entry:
             run.put(entry)
-    creates: list[Action] = []
     for action in plan.actions:
-        if action.kind is ActionKind.CREATE:
-            creates.append(action)
-        else:
+        if action.kind is not ActionKind.CREATE and not (hold and is_held(action)):
             await _record(run, action)
     _record_counts(run, proposal.counts)
     _take_over_manifests(run, plan, selection)
     run.commit()
+
+
+async def _next_wave(run: Run, proposal: Proposal, flight: Flight) -> None:
+    """Carry out what had been held back and can go on now."""
+    for action in proposal.plan.actions:
+        if action.kind is ActionKind.ADOPT:
+            await _record(run, action)
+    await _create_all(run, proposal, flight)
+    await look_again(run)
+
+
+async def _create_all(run: Run, proposal: Proposal, flight: Flight) -> None:
+    """Carry out a plan's creates. The first failure of ours is raised once the others are in."""
+    creates = [action for action in proposal.plan.actions if action.kind is ActionKind.CREATE]
     if creates and not run.session.journal.warm:
         await _cold(run)
     failures: list[Exception] = []
 
     async def carry_out(action: Action) -> None:
         try:
-            await create(run, action, proposal.facts.get(action.key))
+            async with flight.place(action.key):
+                await create(run, action, proposal.facts.get(action.key))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again below
             # The others in flight shall come back and be written down, if that is possible at all.
             run.ended = run.ended or str(error)
@@ -268,12 +322,3 @@ def _where_it_is_now(run: Run, finding: Finding) -> Finding:
     """The command that a finding names goes by the address under which its key is recorded in the end."""
     entry = run.lock.entries.get(finding.key)
     return finding._replace(address=entry.address) if entry else finding
-
-
-def _over_limit(plan: Plan) -> LimitError:
-    what = "; ".join(f"{b.limit} is {b.allowed:,} and the plan has {b.planned:,}" for b in plan.breaches)
-    confirm = f"--confirm {plan.digest}"
-    return LimitError(
-        f"the plan goes past a limit: {what}",
-        next=f"Select less with --target, raise the limit, or apply just this plan with {confirm}",
-    )

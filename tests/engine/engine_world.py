@@ -310,6 +310,9 @@ class World:
         self.stop: Stop | None = None
         self.timeout: float | None = None
         self.at_once = 8
+        self.selection = Selection()
+        self.max_in_flight: int | None = None
+        self.wait = False
         self.runs = 0
         self.on_events: Callable[[Event], None] = self.events.append
         self.sets: dict[str, str] = {"set": "sha256:set"}
@@ -433,4 +436,11 @@ class World:
 
     async def _apply(self, run: Run, stop: Stop, limits: Limits, *, approve: bool) -> Applied:
         stop.bind(self.time, self.timeout)
-        return await apply(run, limits=limits, selection=Selection(), approve=lambda _: approve)
+        return await apply(
+            run,
+            limits=limits,
+            selection=self.selection,
+            approve=lambda _: approve,
+            max_in_flight=self.max_in_flight,
+            wait=self.wait,
+        )

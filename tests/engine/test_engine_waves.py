@@ -1,0 +1,189 @@
+"""`apply --wait` and `--max-in-flight` on virtual time: what is created when, and what has to wait."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from engine_world import CONFIGURATION, World, wanted
+
+from reconciler.model.batch import Status
+from reconciler.model.desired import DesiredBatch
+from reconciler.model.errors import LimitError
+from reconciler.model.manifest import Rerun
+from reconciler.model.plan import ReasonCode
+from reconciler.model.project import Limits
+from reconciler.model.result import Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.model.result import Applied
+
+TAKES = 100.0
+
+
+def project(folder: Path, *, ends: dict[str, Status] | None = None, **policy: object) -> World:
+    """Set ``a`` over two directories, and ``b`` over two others, with a policy of b's; batches take 100 s.
+
+    Args:
+        folder: for the state.
+        ends: by directory, how its batches end; COMPLETED unless said otherwise.
+        policy: fields of set b.
+    """
+    world = World(folder, 0)
+    world.service.there |= {"a1", "a2", "b1", "b2"}
+    world.warm()
+    names = [("a", "a1"), ("a", "a2"), ("b", "b1"), ("b", "b2")]
+    for name, directory in names:
+        want = wanted(name, directory, Rerun(), CONFIGURATION)
+        if name == "b":
+            want = DesiredBatch(want.address, want.key, replace(want.set, **policy), 0)  # type: ignore[arg-type]
+        world.also.append(want)
+    world.sets = {"a": "a", "b": "b"}
+
+    def pass_time(_: str) -> None:
+        for row in world.service.rows:
+            if row.exists + TAKES <= world.time.seconds and not row.batch.status.terminal:
+                end = (ends or {}).get(row.batch.key.directory, Status.COMPLETED)
+                row.batch = replace(row.batch, status=end)
+
+    world.service.on_request = pass_time
+    return world
+
+
+def created_at(world: World) -> dict[str, int]:
+    """In which multiple of a batch's time each directory's batch was made."""
+    return {row.batch.key.directory: int(row.exists // TAKES) for row in world.service.rows}
+
+
+def outcomes(applied: Applied) -> dict[str, Outcome]:
+    return {str(result.action.address): result.outcome for result in applied.results}
+
+
+CREATED = dict.fromkeys(("a/a1", "a/a2", "b/b1", "b/b2"), Outcome.CREATED)
+
+
+def test_without_wait_what_depends_on_others_is_blocked_and_comes_with_a_later_apply(tmp_path: Path) -> None:
+    world = project(tmp_path, depends_on=("a",))
+    assert outcomes(world.apply()) == CREATED | {"b/b1": Outcome.BLOCKED, "b/b2": Outcome.BLOCKED}
+    assert outcomes(world.apply()) == {"b/b1": Outcome.BLOCKED, "b/b2": Outcome.BLOCKED}
+    world.time.seconds += TAKES
+    assert outcomes(world.apply()) == {"b/b1": Outcome.CREATED, "b/b2": Outcome.CREATED}
+
+
+def test_with_wait_one_apply_creates_one_set_after_the_other(tmp_path: Path) -> None:
+    world = project(tmp_path, depends_on=("a",))
+    world.wait = True
+    applied = world.apply()
+    assert outcomes(applied) == CREATED
+    made = created_at(world)
+    assert made["a1"] == made["a2"]
+    assert made["b1"] == made["b2"] > made["a1"]
+    assert {batch.status for batch in applied.batches} == {Status.COMPLETED}
+    assert len(applied.batches) == 4
+    assert not world.plan().changes
+    assert {entry.recorded.files for entry in world.lock.entries.values()} == {(1, 0)}
+
+
+def test_the_canary_goes_first_and_the_rest_when_it_has_fared_well(tmp_path: Path) -> None:
+    world = project(tmp_path, canary=1)
+    world.wait = True
+    assert outcomes(world.apply()) == CREATED
+    made = created_at(world)
+    assert made["a1"] == made["a2"] == made["b1"] < made["b2"]
+
+
+@pytest.mark.parametrize("policy", [{"depends_on": ("a",)}, {"canary": 1}])
+def test_what_ended_badly_is_not_followed_and_the_run_says_why(
+    tmp_path: Path, policy: dict[str, object]
+) -> None:
+    first = "a1" if "depends_on" in policy else "b1"
+    world = project(tmp_path, ends={first: Status.FAILED}, **policy)
+    world.wait = True
+    applied = world.apply()
+    blocked = {name for name, outcome in outcomes(applied).items() if outcome is Outcome.BLOCKED}
+    assert blocked == ({"b/b1", "b/b2"} if "depends_on" in policy else {"b/b2"})
+    assert {result.action.reason.code for result in applied.results if result.outcome is Outcome.BLOCKED} <= {
+        ReasonCode.DEPENDS_ON,
+        ReasonCode.CANARY,
+    }
+    assert Status.FAILED in {batch.status for batch in applied.batches}
+    assert not {"b2"} & created_at(world).keys()
+
+
+def test_failed_files_hold_the_rest_back_unless_they_are_few_enough(tmp_path: Path) -> None:
+    for percent, goes in ((0.0, False), (100.0, True)):
+        world = project(tmp_path / str(goes), canary=1, max_failed_files=percent)
+        world.wait = True
+        world.service.on_results = lambda name, there=world.service: tuple(  # type: ignore[misc]
+            replace(result, job=None, error="unreadable") for result in there.one_result(name) or ()
+        )
+        applied = world.apply()
+        assert ("b2" in created_at(world)) == goes
+        assert applied.failed_files == (4 if goes else 3)
+        if not goes:
+            why = next(r.action.reason.text for r in applied.results if r.outcome is Outcome.BLOCKED)
+            assert why.startswith(
+                "waits for the canary: 1 of 1 files failed (100.0%), and maxFailedFiles is 0%"
+            )
+
+
+def test_a_wave_that_goes_past_a_limit_is_not_created_and_what_was_is_recorded(tmp_path: Path) -> None:
+    world = project(tmp_path, depends_on=("a",))
+    world.wait = True
+    with pytest.raises(LimitError, match="maxCreates is 3 and the plan has 4"):
+        world.apply(limits=Limits(max_creates=3))
+    assert sorted(created_at(world)) == ["a1", "a2"]
+    assert sorted(str(entry.address) for entry in world.lock.entries.values()) == ["a/a1", "a/a2"]
+
+
+def test_the_run_s_time_bounds_the_waiting_too(tmp_path: Path) -> None:
+    world = project(tmp_path, depends_on=("a",))
+    world.wait, world.timeout = True, TAKES / 2
+    applied = world.apply()
+    assert applied.timed_out
+    assert sorted(created_at(world)) == ["a1", "a2"]
+    world.timeout = None
+    assert outcomes(world.apply()) == {"b/b1": Outcome.CREATED, "b/b2": Outcome.CREATED}
+
+
+# --max-in-flight ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("limit", "rounds"), [(1, [0, 1, 2, 3]), (2, [0, 0, 1, 1]), (3, [0, 0, 0, 1])])
+def test_creates_are_held_back_until_fewer_batches_run(tmp_path: Path, limit: int, rounds: list[int]) -> None:
+    world = project(tmp_path)
+    world.max_in_flight = limit
+    start = world.time.seconds
+    running: list[int] = []
+    world.service.on_create = lambda _: running.append(
+        sum(1 for batch in world.service.existing() if not batch.status.terminal)
+    )
+    assert outcomes(world.apply()) == CREATED
+    assert max(running) < limit
+    made = sorted(row.exists - start for row in world.service.rows)
+    # A place is free at the first look after a batch ended, and looks are at most 30 s apart.
+    for at, number in zip(made, rounds, strict=True):
+        assert number * TAKES <= at < number * (TAKES + 31) + 1
+
+
+def test_what_ran_before_counts_too(tmp_path: Path) -> None:
+    world = project(tmp_path)
+    everything, world.also = world.also, world.also[:1]
+    world.apply()
+    world.also, world.max_in_flight = everything, 1
+    assert set(outcomes(world.apply()).values()) == {Outcome.CREATED}
+    assert sorted(row.exists // TAKES for row in world.service.rows) == [0, 1, 2, 3]
+
+
+def test_a_batch_that_is_gone_keeps_no_place(tmp_path: Path) -> None:
+    world = project(tmp_path)
+    everything, world.also = world.also, world.also[:1]
+    world.apply()
+    gone = world.service.rows.pop().batch.id
+    world.also, world.max_in_flight = everything[:2], 1
+    assert outcomes(world.apply()) == {"a/a1": Outcome.UNSEEN, "a/a2": Outcome.CREATED}
+    assert gone not in {row.batch.id for row in world.service.rows[:-1]}
+    assert world.service.rows[-1].exists < TAKES

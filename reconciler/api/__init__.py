@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 
     from reconciler.adapters.stores.file import FileSession, FileStore
+    from reconciler.api.outcomes import ResultsRead, Wish
     from reconciler.api.outlook import Outlook
     from reconciler.api.services import Connections, Services
     from reconciler.engine.run import Run
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from reconciler.model.events import Event, Listener
     from reconciler.model.listed import Filters, Missed, Reader
     from reconciler.model.lock import Lock
+    from reconciler.model.outcomes import BatchOutcomes
     from reconciler.model.plan import Plan
     from reconciler.model.ports import AuditLog, Clock
     from reconciler.model.project import Project, ProjectFile
@@ -56,6 +58,7 @@ __all__ = [
     "plan",
     "refresh",
     "resolve_absent",
+    "results",
     "schema",
     "schema_names",
     "status",
@@ -474,6 +477,39 @@ def browse(
     return _run(standing.browse(house, providers, filters, show, stop or Stop()))
 
 
+def results(
+    project: Project,
+    tell: Callable[[BatchOutcomes], None],
+    wish: Wish | None = None,
+    *,
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> ResultsRead:
+    """Tell what became of the files of recorded batches, batch by batch as they are read.
+
+    When jobs were asked, the counts of COMPLETED batches whose files have all ended are recorded.
+
+    Args:
+        project: as `load` gives it.
+        tell: called with each batch, sorted by address and id.
+        wish: which batches, and how much of them; all that stand, without their jobs, by default.
+        parallelism: how many requests may be under way at once.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        SettingsError: a target fits nothing that is recorded, or no batch has the file.
+        ManifestError, StateError, ServiceError: as for `plan`.
+    """
+    from reconciler.api.outcomes import Wish
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    return _run(house.results(wish or Wish(), tell))
+
+
 def init(folder: str | Path = ".") -> list[str]:
     """Write a small commented project that validates and plans; gives the names of the files.
 
@@ -622,6 +658,21 @@ class _House:
         async with watching(self._services(stop), self.project.tracked, lock) as watchers:
             tracking = tracking_of(self.project.tracked, watchers, lock, selection)
             return await refresh(run, lookout(watchers, self.parallelism), tracking)
+
+    async def results(self, wish: Wish, tell: Callable[[BatchOutcomes], None]) -> ResultsRead:
+        from reconciler.api.outcomes import Reader, ResultsRead, chosen, readings, record_counts
+
+        lock, journal = self.store().read()
+        batches = chosen(self.project, lock, wish)
+        stop, reader = Stop(), Reader(wish, tell)
+        stop.bind(self.clock)
+        async with self._services(stop).connected(lock, journal.open) as there:
+            await reader.read(readings(there.eyes, batches, wish, stop))
+        return ResultsRead(
+            tally=reader.tally,
+            failing=tuple(reader.failing),
+            not_recorded=record_counts(self.store(), reader.counts),
+        )
 
     async def by_hand(
         self, session: FileSession, work: Callable[[Run], Coroutine[Any, Any, _Result]]

@@ -15,6 +15,7 @@ from reconciler.model.tracking import Happened
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.api.outcomes import ResultsRead
     from reconciler.model.plan import Plan
     from reconciler.model.result import Applied
     from reconciler.model.status import StatusReport, Waited
@@ -70,6 +71,13 @@ def of_refresh(found: Iterable[TrackedChange]) -> Exit:
 
 def _unseen(found: Iterable[TrackedChange]) -> bool:
     return any(change.happened is Happened.UNKNOWN for change in found)
+
+
+def of_results(read: ResultsRead) -> Exit:
+    """The exit code of `results`: what could not be read speaks before what failed (R7)."""
+    if read.tally.unread:
+        return Exit.ERROR
+    return Exit.FAILED if read.tally.failed else Exit.DONE
 
 
 _FAILED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.BLOCKED, Outcome.NOT_STARTED})

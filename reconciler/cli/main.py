@@ -21,6 +21,7 @@ from reconciler.cli.list import list_command
 from reconciler.cli.manifests import init_command, schema_command, validate_command
 from reconciler.cli.plan import plan_command
 from reconciler.cli.refresh import refresh_command
+from reconciler.cli.results import results_command
 from reconciler.cli.shell import completion_command
 from reconciler.cli.status import status_command, wait_command
 from reconciler.model.errors import ReconcilerError
@@ -51,6 +52,7 @@ for _command in (
     status_command,
     wait_command,
     list_command,
+    results_command,
     cancel_command,
     import_command,
     refresh_command,

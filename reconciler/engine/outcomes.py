@@ -13,6 +13,7 @@ from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL
 from reconciler.model.batch import FileCounts, JobType, Status
 from reconciler.model.errors import NotFoundError, ServiceError
+from reconciler.model.outcomes import CAME_TO_NOTHING
 from reconciler.model.watched import FileOutcome, FileStatus, JobOutcome
 
 if TYPE_CHECKING:
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
 #: Seconds before results that a COMPLETED batch does not give yet are asked for again.
 PAUSES = (1.0, 2.0, 4.0)
 
-#: Files of a batch that came to nothing: those of which it says nothing are among them.
-FAILED = frozenset({FileStatus.FAILED, FileStatus.MISSING})
-
 _OPEN = frozenset({FileStatus.PROCESSING, FileStatus.UNKNOWN})
 _JOB_TYPES = {job.value: job for job in JobType}
 
 
 async def file_outcomes(
-    provider: Provider, key: Key, batch: Batch, *, deep: bool, at_once: int, patience: Patience
+    provider: Provider,
+    key: Key,
+    batch: Batch,
+    *,
+    deep: bool,
+    at_once: int,
+    patience: Patience,
+    only: str = "",
 ) -> tuple[FileOutcome, ...] | None:
     """What became of each file of a batch, sorted by file; None while the service does not say.
 
@@ -43,6 +48,7 @@ async def file_outcomes(
         deep: ask each job; otherwise the outcome of a file that was given one is not known.
         at_once: how many jobs to ask at once.
         patience: ends pauses when the run is to end.
+        only: the id of the one file that is wanted, or "" for all.
 
     Raises:
         ServiceError: results or files cannot be had, or the service does not accept the key.
@@ -51,6 +57,9 @@ async def file_outcomes(
     if results is None:
         return None
     files = await _files(provider, key.directory)
+    if only:
+        results = tuple(result for result in results if result.file == only)
+        files = {name: file for name, file in files.items() if name == only}
     jobs: dict[tuple[JobType, str], JobOutcome] = {}
     if deep:
 
@@ -69,7 +78,7 @@ def counts_of(outcomes: Iterable[FileOutcome] | None) -> FileCounts | None:
     known = [item for item in outcomes or () if item.status is not FileStatus.NEWER]
     if not known or any(item.status in _OPEN for item in known):
         return None
-    failed = {item.file for item in known if item.status in FAILED}
+    failed = {item.file for item in known if item.status in CAME_TO_NOTHING}
     return FileCounts(total=len({item.file for item in known}), failed=len(failed))
 
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL, Pass, TooLong, read_pass
-from reconciler.engine.outcomes import FAILED, counts_of, file_outcomes
+from reconciler.engine.outcomes import counts_of, file_outcomes
 from reconciler.model.batch import Status
 from reconciler.model.errors import GivenUpError, NotFoundError, ServiceError
 from reconciler.model.events import FileFailed, Pending, Progressed, Warned
+from reconciler.model.outcomes import CAME_TO_NOTHING
 from reconciler.model.ports import Listing
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ async def read_files(
             if counts := counts_of(outcomes):
                 learn(batch, counts)
             for item in outcomes:
-                if item.status in FAILED:
+                if item.status in CAME_TO_NOTHING:
                     eyes.listen(FileFailed(address, item.name or item.file, item.error))
                     failed += 1
     return failed

@@ -1,0 +1,161 @@
+"""What became of files: which batches are asked, in what order, and what of it is worth recording.
+
+How a batch is read is the engine's business, how it looks that of whoever asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from reconciler.core.record import with_counts
+from reconciler.core.recorded import choose
+from reconciler.engine.outcomes import counts_of
+from reconciler.engine.results import Depth, in_turn, readings_of
+from reconciler.model.batch import Status
+from reconciler.model.errors import LockHeldError, SettingsError
+from reconciler.model.outcomes import CAME_TO_NOTHING, BatchOutcomes, Tally, worth_a_look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from reconciler.adapters.stores.file import FileStore
+    from reconciler.core.recorded import Chosen
+    from reconciler.engine.observe import Eyes
+    from reconciler.engine.results import Reading
+    from reconciler.engine.stop import Stop
+    from reconciler.model.batch import Address, FileCounts
+    from reconciler.model.lock import Lock
+    from reconciler.model.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody wants to know.
+
+    Attributes:
+        targets: ``SET``, ``SET/DIRECTORY_ID``, ``label=value`` or the id of a recorded batch; none for all.
+        batches: ids of recorded batches, whether they stand for their key or not.
+        file: the id of the one file that is wanted, or "".
+        deep: ask each job what became of its file.
+        failed: tell only of what came to nothing, or could not be read; asks each job.
+    """
+
+    targets: Sequence[str] = ()
+    batches: Sequence[str] = ()
+    file: str = ""
+    deep: bool = False
+    failed: bool = False
+
+    @property
+    def depth(self) -> Depth:
+        """How much is asked of each batch."""
+        return Depth(deep=self.deep or self.failed, file=self.file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsRead:
+    """What was read, when all of it was told.
+
+    Attributes:
+        failing: the batches with files that came to nothing, and their addresses, sorted.
+        not_recorded: why the counts that are known now are not in the lockfile, or "".
+    """
+
+    tally: Tally
+    failing: tuple[tuple[Address, str], ...] = ()
+    not_recorded: str = ""
+
+
+@dataclass(slots=True)
+class Reader:
+    """Tells of batches one by one, and keeps of each no more than its numbers."""
+
+    wish: Wish
+    tell: Callable[[BatchOutcomes], None]
+    tally: Tally = field(default_factory=Tally)
+    failing: list[tuple[Address, str]] = field(default_factory=list)
+    counts: dict[str, FileCounts] = field(default_factory=dict)
+    _found: bool = False
+
+    async def read(self, readings: Iterable[Reading]) -> None:
+        """Read and tell.
+
+        Raises:
+            SettingsError: no batch has the file that is wanted.
+            ServiceError: a service does not accept the key.
+        """
+        async with contextlib.aclosing(in_turn(readings)) as batches:
+            async for read in batches:
+                self._take(read)
+        if self.wish.file and not self._found and not self.tally.unread_batches:
+            raise SettingsError(
+                f"no batch that was asked has the file {self.wish.file!r}",
+                next="`reconciler results` lists the files of each; older batches are named with --batch",
+            )
+
+    def _take(self, read: BatchOutcomes) -> None:
+        if self.wish.file and not read.files and not read.why:
+            return
+        self._found |= bool(read.files)
+        self.tally = self.tally.and_of(read)
+        if any(item.status in CAME_TO_NOTHING for item in read.files or ()):
+            self.failing.append((read.address, read.batch))
+        # The service gives no reliable results of a batch that ended otherwise.
+        if read.status is Status.COMPLETED and not self.wish.file and (counts := counts_of(read.files)):
+            self.counts[read.batch] = counts
+        if self.wish.failed:
+            shown = tuple(filter(worth_a_look, read.files or ()))
+            if not (shown or read.why or read.ended_badly):
+                return
+            read = replace(read, files=None if read.files is None else shown)
+        self.tell(read)
+
+
+def chosen(project: Project, lock: Lock, wish: Wish) -> tuple[Chosen, ...]:
+    """The recorded batches that are meant.
+
+    Raises:
+        SettingsError: a target fits nothing that is recorded.
+    """
+    labels = {item.name: item.labels for item in project.sets}
+    return choose(lock, labels, wish.targets, wish.batches)
+
+
+def readings(eyes: Eyes, batches: Iterable[Chosen], wish: Wish, stop: Stop) -> Iterable[Reading]:
+    """What is to be read, sorted by address and batch."""
+    return readings_of(eyes, batches, wish.depth, stop)
+
+
+def record_counts(store: FileStore, counts: Mapping[str, FileCounts]) -> str:
+    """Have counts in the lockfile; gives why they are not there, or "".
+
+    They are a refresh and no change, so that nothing of it is audited, and neither a lock that somebody holds
+    nor state that waits for the next apply's recovery is worth failing for.
+
+    Raises:
+        StateError: the files cannot be used.
+    """
+    lock, _ = store.read()
+    if _with(lock, counts) == lock:
+        return ""
+    try:
+        with store.hold(0) as session:
+            if session.journal.recovered:
+                return "the last run did not come to its end: the next apply brings the lockfile up to date"
+            session.commit(_with(session.lock, counts))
+            if session.journal.warm:  # C2: what was known when the last run ended still is
+                session.close()
+    except LockHeldError as error:
+        return str(error.what)
+    return ""
+
+
+def _with(lock: Lock, counts: Mapping[str, FileCounts]) -> Lock:
+    entries = dict(lock.entries)
+    for key, entry in lock.entries.items():
+        for item in entry.batches:
+            if item.id in counts and item.files != counts[item.id]:
+                entries[key] = with_counts(entries[key], item.id, counts[item.id])
+    return replace(lock, entries=entries)

@@ -1,0 +1,183 @@
+"""Reading many batches: in their order, a few ahead, each with what could not be had of it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from engine_time import START
+from engine_world import ENDPOINT, PROJECT, World
+
+from reconciler.core.recorded import Chosen
+from reconciler.engine.observe import Eyes
+from reconciler.engine.results import AHEAD, Depth, Reading, in_turn, readings_of
+from reconciler.engine.stop import Stop
+from reconciler.model.batch import Address, Home, Status
+from reconciler.model.errors import AuthenticationError, UnavailableError
+from reconciler.model.lock import Alias
+from reconciler.model.outcomes import BatchOutcomes
+from reconciler.model.watched import FileStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.model.lock import Recorded
+
+
+def read(world: World, *, deep: bool = True, connected: bool = True) -> list[BatchOutcomes]:
+    """Everything that is recorded, sorted by address."""
+    stop = Stop()
+    providers = {Home(ENDPOINT, PROJECT): world.service} if connected else {}
+    eyes = Eyes(providers, world.time, world.events.append, 4)
+    entries = sorted(world.lock.entries.values(), key=lambda entry: entry.address)
+    chosen = [Chosen(entry, entry.recorded) for entry in entries]
+
+    async def work() -> list[BatchOutcomes]:
+        stop.bind(world.time)
+        async with aclosing(in_turn(readings_of(eyes, chosen, Depth(deep=deep), stop))) as batches:
+            return [item async for item in batches]
+
+    return world.time.run(work())  # type: ignore[no-any-return]
+
+
+def applied(folder: Path, directories: int) -> World:
+    """A world with a batch recorded for each directory, COMPLETED as far as the lockfile knows."""
+    world = World(folder, directories)
+    world.warm()
+    world.service.embedded = True
+    world.service.on_get = lambda name: world.service.set(name, Status.COMPLETED)
+    world.apply()
+    world.forget()
+    world.service.on_get = lambda _: None
+    return world
+
+
+def test_batches_come_in_their_order_with_their_files(tmp_path: Path) -> None:
+    world = applied(tmp_path, 3)
+    assert [
+        (str(item.address), item.status, [file.status for file in item.files or ()]) for item in read(world)
+    ] == [(f"set/dir-00{number}", Status.COMPLETED, [FileStatus.SUCCEEDED]) for number in (1, 2, 3)]
+    assert world.service.count("get") == 0  # O1: terminal, so trusted
+
+
+def test_a_batch_that_was_running_is_looked_at_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.warm()
+    world.apply()
+    world.service.set("bat-1", Status.COMPLETED)
+    assert [item.status for item in read(world)] == [Status.COMPLETED]
+
+
+def test_r7_what_cannot_be_read_says_so_and_the_rest_goes_on(tmp_path: Path) -> None:
+    world = applied(tmp_path, 3)
+
+    def results(batch: str) -> object:
+        if batch == "bat-2":
+            raise UnavailableError("503", status=503)
+        return None if batch == "bat-3" else world.service.one_result(batch)
+
+    world.service.on_results = results  # type: ignore[assignment]
+    assert [(item.files is None, item.why) for item in read(world)] == [
+        (False, ""),
+        (True, "503"),
+        (True, "it is COMPLETED, and the service gives no results for its files yet"),
+    ]
+
+
+def test_a_batch_that_the_service_does_not_know_or_nothing_leads_to_is_not_read(tmp_path: Path) -> None:
+    world = applied(tmp_path, 1)
+    [unled] = read(world, connected=False)
+    assert unled.why == f"no set uses the provider that it was made on ({ENDPOINT})"
+    world.service.rows.clear()
+    [gone] = read(world)
+    assert gone.why == "it is not known to the service any more (404)"
+
+
+def test_a_key_that_is_not_accepted_ends_it_all(tmp_path: Path) -> None:
+    world = applied(tmp_path, 9)
+
+    def refuse(_: str) -> None:
+        raise AuthenticationError("401", status=401)
+
+    world.service.on_results = refuse
+    with pytest.raises(AuthenticationError):
+        read(world)
+    assert world.service.count("results") <= AHEAD
+
+
+def test_c9_the_files_of_a_renamed_batch_are_those_of_the_directory_that_the_service_named(
+    tmp_path: Path,
+) -> None:
+    world = applied(tmp_path, 1)
+    [entry] = world.lock.entries.values()
+    renamed: Recorded = replace(entry.recorded, alias=Alias("dir-other", "cfg-other"))
+    eyes = Eyes({Home(ENDPOINT, PROJECT): world.service}, world.time, world.events.append, 4)
+
+    async def work() -> list[BatchOutcomes]:
+        batches = in_turn(readings_of(eyes, [Chosen(entry, renamed)], Depth(), Stop()))
+        return [item async for item in batches]
+
+    world.time.run(work())
+    assert "files dir-other" in world.service.requests
+
+
+def test_no_more_than_a_few_batches_are_held_however_many_there_are() -> None:
+    """Of a thousand batches, begun and not yet taken are never more than `AHEAD`."""
+    held = most = 0
+    address = Address("set", "dir-1")
+
+    async def one(number: int) -> BatchOutcomes:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        await asyncio.sleep(0 if number % 3 else 0.0001)  # the first need not be ready first
+        return BatchOutcomes(address=address, batch=f"bat-{number}", status=Status.COMPLETED, files=())
+
+    async def take() -> list[str]:
+        nonlocal held
+        names = []
+        readings = (Reading(address, f"bat-{n}", lambda n=n: one(n)) for n in range(1000))  # type: ignore[misc]
+        async with aclosing(in_turn(readings)) as batches:
+            async for item in batches:
+                names.append(item.batch)
+                held -= 1
+        return names
+
+    assert asyncio.run(take()) == [f"bat-{number}" for number in range(1000)]
+    assert most == AHEAD
+
+
+def test_whoever_stops_listening_leaves_nothing_under_way() -> None:
+    cancelled = []
+
+    async def one(number: int) -> BatchOutcomes:
+        try:
+            await asyncio.sleep(0 if number == 0 else 3600)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+        return BatchOutcomes(
+            address=Address("set", "dir"), batch=str(number), status=Status.COMPLETED, files=()
+        )
+
+    async def take_one() -> str:
+        readings = (Reading(Address("set", "dir"), str(n), lambda n=n: one(n)) for n in range(9))  # type: ignore[misc]
+        async with aclosing(in_turn(readings)) as batches:
+            async for item in batches:
+                return item.batch
+        return ""
+
+    assert asyncio.run(take_one()) == "0"
+    assert cancelled == [1, 2, 3]
+
+
+def test_files_that_are_newer_than_their_batch_are_told_apart(tmp_path: Path) -> None:
+    world = applied(tmp_path, 1)
+    world.service.changed["dir-001"] = START + timedelta(days=1)
+    world.service.on_results = lambda _: ()
+    [item] = read(world)
+    assert [file.status for file in item.files or ()] == [FileStatus.NEWER]

@@ -660,19 +660,28 @@ class _House:
             return await refresh(run, lookout(watchers, self.parallelism), tracking)
 
     async def results(self, wish: Wish, tell: Callable[[BatchOutcomes], None]) -> ResultsRead:
+        from reconciler.api.again import refuse_existing, write_rerun
         from reconciler.api.outcomes import Reader, ResultsRead, chosen, readings, record_counts
 
+        if wish.manifest:
+            refuse_existing(wish.manifest)
         lock, journal = self.store().read()
         batches = chosen(self.project, lock, wish)
         stop, reader = Stop(), Reader(wish, tell)
         stop.bind(self.clock)
         async with self._services(stop).connected(lock, journal.open) as there:
             await reader.read(readings(there.eyes, batches, wish, stop))
-        return ResultsRead(
+            homes = there.eyes.providers.items()
+            clocks = {home: time for home, provider in homes if (time := provider.clock)}
+        read = ResultsRead(
             tally=reader.tally,
             failing=tuple(reader.failing),
             not_recorded=record_counts(self.store(), reader.counts),
+            clocks=clocks,
         )
+        if not wish.manifest:
+            return read
+        return replace(read, rerun=write_rerun(self.project, lock, read, wish.manifest, self.clock.now()))
 
     async def by_hand(
         self, session: FileSession, work: Callable[[Run], Coroutine[Any, Any, _Result]]

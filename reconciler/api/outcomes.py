@@ -15,18 +15,20 @@ from reconciler.engine.outcomes import counts_of
 from reconciler.engine.results import Depth, in_turn, readings_of
 from reconciler.model.batch import Status
 from reconciler.model.errors import LockHeldError, SettingsError
-from reconciler.model.outcomes import CAME_TO_NOTHING, BatchOutcomes, Tally, worth_a_look
+from reconciler.model.outcomes import CAME_TO_NOTHING, BatchOutcomes, Failing, Tally, worth_a_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from reconciler.adapters.stores.file import FileStore
     from reconciler.core.recorded import Chosen
     from reconciler.engine.observe import Eyes
     from reconciler.engine.results import Reading
     from reconciler.engine.stop import Stop
-    from reconciler.model.batch import Address, FileCounts
+    from reconciler.model.batch import FileCounts, Home
     from reconciler.model.lock import Lock
+    from reconciler.model.outcomes import Rerun
     from reconciler.model.project import Project
 
 
@@ -40,6 +42,8 @@ class Wish:
         file: the id of the one file that is wanted, or "".
         deep: ask each job what became of its file.
         failed: tell only of what came to nothing, or could not be read; asks each job.
+        manifest: where to write a manifest that has the directories of files that failed processed once
+            more, or "".
     """
 
     targets: Sequence[str] = ()
@@ -47,6 +51,7 @@ class Wish:
     file: str = ""
     deep: bool = False
     failed: bool = False
+    manifest: str = ""
 
     @property
     def depth(self) -> Depth:
@@ -59,13 +64,17 @@ class ResultsRead:
     """What was read, when all of it was told.
 
     Attributes:
-        failing: the batches with files that came to nothing, and their addresses, sorted.
+        failing: the batches with files that came to nothing, sorted.
         not_recorded: why the counts that are known now are not in the lockfile, or "".
+        clocks: the services' own times when all was read, where they told.
+        rerun: what was written to have directories processed once more; None where nobody asked for it.
     """
 
     tally: Tally
-    failing: tuple[tuple[Address, str], ...] = ()
+    failing: tuple[Failing, ...] = ()
     not_recorded: str = ""
+    clocks: Mapping[Home, datetime] = field(default_factory=dict)
+    rerun: Rerun | None = None
 
 
 @dataclass(slots=True)
@@ -75,7 +84,7 @@ class Reader:
     wish: Wish
     tell: Callable[[BatchOutcomes], None]
     tally: Tally = field(default_factory=Tally)
-    failing: list[tuple[Address, str]] = field(default_factory=list)
+    failing: list[Failing] = field(default_factory=list)
     counts: dict[str, FileCounts] = field(default_factory=dict)
     _found: bool = False
 
@@ -101,7 +110,7 @@ class Reader:
         self._found |= bool(read.files)
         self.tally = self.tally.and_of(read)
         if any(item.status in CAME_TO_NOTHING for item in read.files or ()):
-            self.failing.append((read.address, read.batch))
+            self.failing.append(Failing(read.address, read.batch, read.status))
         # The service gives no reliable results of a batch that ended otherwise.
         if read.status is Status.COMPLETED and not self.wish.file and (counts := counts_of(read.files)):
             self.counts[read.batch] = counts

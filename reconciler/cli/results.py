@@ -29,6 +29,13 @@ from reconciler.render.harmless import harmless
     help="Only what came to nothing, or could not be read. Asks the jobs, as --deep.",
 )
 @click.option(
+    "--write-manifest",
+    default="",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="With --failed: write a manifest that has the directories of files that failed processed once more.",
+)
+@click.option(
     "--format",
     type=click.Choice(["text", "json", "ndjson", "csv"]),
     default="text",
@@ -49,6 +56,7 @@ def results_command(
     file: str,
     deep: bool,
     failed: bool,
+    write_manifest: str,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
     parallelism: int,
     no_color: bool,
@@ -60,9 +68,13 @@ def results_command(
     records how many failed. Exits 6 if files failed, 1 if something could not be read.
     """
     from reconciler.api.outcomes import Wish
-    from reconciler.render.results import closing_line, sheet
+    from reconciler.render.results import closing_line, rerun_lines, sheet
     from reconciler.render.text import event_line
 
+    if write_manifest and not failed:
+        raise click.UsageError("--write-manifest is about files that failed: give --failed as well")
+    if write_manifest and file:
+        raise click.UsageError("a directory is processed as a whole: give --write-manifest without --file")
     out = console(no_color=no_color, output_format=format)
     project = api.load()
     say_diagnostics(project.warnings)
@@ -75,7 +87,7 @@ def results_command(
         click.echo(text if begun else page.begin() + text, nl=False)
         begun = True
 
-    wish = Wish(targets=targets, batches=batch, file=file, deep=deep, failed=failed)
+    wish = Wish(targets=targets, batches=batch, file=file, deep=deep, failed=failed, manifest=write_manifest)
     read = api.results(
         project,
         lambda item: write(page.batch(item)),
@@ -90,4 +102,7 @@ def results_command(
         out.note("note: a file that is unknown was given a job; --deep asks what became of it.")
     if read.not_recorded:
         out.note(harmless(f"note: the counts were not recorded: {read.not_recorded}"))
+    if read.rerun is not None:
+        for line in rerun_lines(read.rerun, ended_badly=bool(read.tally.ended_badly)):
+            out.note(line)
     return of_results(read)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.model.batch import Status
 from reconciler.model.watched import FileStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from reconciler.model.batch import Address
+    from reconciler.model.source import Source
     from reconciler.model.watched import FileOutcome
 
 #: A file that came to nothing; one of which its batch says nothing is among them.
 CAME_TO_NOTHING = frozenset({FileStatus.FAILED, FileStatus.MISSING})
 
-_ENDED_BADLY = frozenset({Status.FAILED, Status.CANCELLED})
+#: How a batch itself comes to nothing.
+ENDED_BADLY = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class BatchOutcomes:
     @property
     def ended_badly(self) -> bool:
         """Whether the batch itself came to nothing, whatever it says of its files."""
-        return self.status in _ENDED_BADLY
+        return self.status in ENDED_BADLY
 
 
 def unread(item: FileOutcome) -> bool:
@@ -93,3 +96,60 @@ class Tally:
     def failed(self) -> bool:
         """Whether any file or batch came to nothing."""
         return bool(self.ended_badly or any(self.files.get(status) for status in CAME_TO_NOTHING))
+
+
+class Failing(NamedTuple):
+    """A batch with files that came to nothing, as last seen."""
+
+    address: Address
+    batch: str
+    status: Status
+
+
+class Edit(NamedTuple):
+    """What a person has to change in a manifest, and where."""
+
+    source: Source
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A set that has directories of another one processed once more.
+
+    Attributes:
+        of: the set that they belong to now.
+        name: what the new one is called.
+        directories: their ids, sorted.
+        after: batches that were created before this do not count.
+        edits: what takes the directories out of the set that they belong to now, sorted (R12).
+    """
+
+    of: str
+    name: str
+    directories: tuple[str, ...]
+    after: datetime
+    edits: tuple[Edit, ...]
+
+
+class LeftOut(NamedTuple):
+    """A batch with files that failed, and why no set has it made anew."""
+
+    address: Address
+    batch: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    """What is to be processed once more, as it was written into a manifest.
+
+    Attributes:
+        file: the manifest, or "" where there was nothing to write.
+        found: whether the project's patterns for manifests find it there.
+    """
+
+    file: str
+    sets: tuple[Again, ...]
+    left_out: tuple[LeftOut, ...]
+    found: bool = True

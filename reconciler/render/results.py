@@ -18,7 +18,7 @@ from reconciler.render.harmless import harmless
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from reconciler.model.outcomes import BatchOutcomes, Tally
+    from reconciler.model.outcomes import BatchOutcomes, Rerun, Tally
     from reconciler.model.watched import FileOutcome
 
 FORMAT_VERSION = "1.0"
@@ -70,6 +70,28 @@ def closing_line(tally: Tally) -> str:
     if tally.unread_batches:
         text += f", {tally.unread_batches:,} not read"
     return text + "."
+
+
+def rerun_lines(rerun: Rerun, *, ended_badly: bool) -> Iterator[str]:
+    """What was written to have directories processed once more, and what a person has to do for that."""
+    for item in rerun.left_out:
+        yield harmless(f"Not in it: {item.address} {item.batch}: {item.why}.")
+    if ended_badly:
+        yield "Not in it: batches that are FAILED or CANCELLED; what follows that, rerun of their set says."
+    if not rerun.sets:
+        yield "No manifest was written: there is nothing to process once more."
+        return
+    for again in rerun.sets:
+        count = len(again.directories)
+        words = "1 directory" if count == 1 else f"{count:,} directories"
+        yield harmless(f"Wrote {rerun.file}: {words} of {again.of} as set {again.name}.")
+    yield "Each is processed as a whole once more, and costs again. To have that:"
+    for again in rerun.sets:
+        for edit in again.edits:
+            yield harmless(f"  {edit.source}: {edit.text}")
+    if not rerun.found:
+        yield harmless(f"  reconciler.yaml: add {rerun.file} to spec.manifests, or move it to where they are")
+    yield "  reconciler validate && reconciler plan"
 
 
 class Text:

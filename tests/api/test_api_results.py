@@ -221,7 +221,7 @@ def test_a_cancelled_batch_ended_badly_whatever_its_files_say(place: Place) -> N
     api.import_batch(load(place.folder), "other/dir-cancelled", running, environ=place.environ)
     place.there.client.post(f"/api/v2/batches/{running}/cancel").raise_for_status()
     place.there.advance("1m")
-    [told], read = place.read(Wish(targets=("other/dir-cancelled",)))
+    [told], read = place.read(Wish(targets=("other/dir-cancelled",), deep=True))
     assert told.status is Status.CANCELLED
     assert of_results(read) == Exit.FAILED
     [there] = [e for e in place.lock.entries.values() if e.address.directory == "dir-cancelled"]

@@ -661,7 +661,9 @@ class _House:
 
     async def results(self, wish: Wish, tell: Callable[[BatchOutcomes], None]) -> ResultsRead:
         from reconciler.api.again import refuse_existing, write_rerun
-        from reconciler.api.outcomes import Reader, ResultsRead, chosen, readings, record_counts
+        from reconciler.api.outcomes import Reader, ResultsRead, chosen, record_counts, watched_by
+        from reconciler.api.watching import watching
+        from reconciler.engine.results import readings_of
 
         if wish.manifest:
             refuse_existing(wish.manifest)
@@ -669,8 +671,12 @@ class _House:
         batches = chosen(self.project, lock, wish)
         stop, reader = Stop(), Reader(wish, tell)
         stop.bind(self.clock)
-        async with self._services(stop).connected(lock, journal.open) as there:
-            await reader.read(readings(there.eyes, batches, wish, stop))
+        services = self._services(stop)
+        async with (
+            services.connected(lock, journal.open) as there,
+            watching(services, watched_by(self.project, batches), lock, there) as watchers,
+        ):
+            await reader.read(readings_of(there.eyes, batches, wish.depth, stop, watchers.values()))
             homes = there.eyes.providers.items()
             clocks = {home: time for home, provider in homes if (time := provider.clock)}
         read = ResultsRead(

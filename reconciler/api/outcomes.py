@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.record import with_counts
-from reconciler.core.recorded import choose
+from reconciler.core.recorded import Watching, choose
 from reconciler.engine.outcomes import counts_of
-from reconciler.engine.results import Depth, in_turn, readings_of
+from reconciler.engine.results import Depth, in_turn
 from reconciler.model.batch import Status
 from reconciler.model.errors import LockHeldError, SettingsError
 from reconciler.model.outcomes import CAME_TO_NOTHING, BatchOutcomes, Failing, Tally, worth_a_look
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.adapters.stores.file import FileStore
-    from reconciler.core.recorded import Chosen
-    from reconciler.engine.observe import Eyes
+    from reconciler.core.recorded import Choice
     from reconciler.engine.results import Reading
-    from reconciler.engine.stop import Stop
-    from reconciler.model.batch import FileCounts, Home
+    from reconciler.model.batch import Address, FileCounts, Home
     from reconciler.model.lock import Lock
+    from reconciler.model.manifest import TrackedBatch
     from reconciler.model.outcomes import Rerun
     from reconciler.model.project import Project
 
@@ -85,7 +84,7 @@ class Reader:
     tell: Callable[[BatchOutcomes], None]
     tally: Tally = field(default_factory=Tally)
     failing: list[Failing] = field(default_factory=list)
-    counts: dict[str, FileCounts] = field(default_factory=dict)
+    counts: dict[tuple[Address, str], FileCounts] = field(default_factory=dict)
     _found: bool = False
 
     async def read(self, readings: Iterable[Reading]) -> None:
@@ -113,7 +112,7 @@ class Reader:
             self.failing.append(Failing(read.address, read.batch, read.status))
         # The service gives no reliable results of a batch that ended otherwise.
         if read.status is Status.COMPLETED and not self.wish.file and (counts := counts_of(read.files)):
-            self.counts[read.batch] = counts
+            self.counts[read.address, read.batch] = counts
         if self.wish.failed:
             shown = tuple(filter(worth_a_look, read.files or ()))
             if not (shown or read.why or read.ended_badly):
@@ -122,22 +121,24 @@ class Reader:
         self.tell(read)
 
 
-def chosen(project: Project, lock: Lock, wish: Wish) -> tuple[Chosen, ...]:
+def chosen(project: Project, lock: Lock, wish: Wish) -> tuple[Choice, ...]:
     """The recorded batches that are meant.
 
     Raises:
         SettingsError: a target fits nothing that is recorded.
     """
     labels = {item.name: item.labels for item in project.sets}
+    labels |= {item.name: item.labels for item in project.tracked}
     return choose(lock, labels, wish.targets, wish.batches)
 
 
-def readings(eyes: Eyes, batches: Iterable[Chosen], wish: Wish, stop: Stop) -> Iterable[Reading]:
-    """What is to be read, sorted by address and batch."""
-    return readings_of(eyes, batches, wish.depth, stop)
+def watched_by(project: Project, batches: Iterable[Choice]) -> tuple[TrackedBatch, ...]:
+    """The tracking manifests that these batches are watched for, so that no other key is needed."""
+    names = {item.entry.address.set for item in batches if isinstance(item, Watching)}
+    return tuple(item for item in project.tracked if item.name in names)
 
 
-def record_counts(store: FileStore, counts: Mapping[str, FileCounts]) -> str:
+def record_counts(store: FileStore, counts: Mapping[tuple[Address, str], FileCounts]) -> str:
     """Have counts in the lockfile; gives why they are not there, or "".
 
     They are a refresh and no change, so that nothing of it is audited, and neither a lock that somebody holds
@@ -161,10 +162,11 @@ def record_counts(store: FileStore, counts: Mapping[str, FileCounts]) -> str:
     return ""
 
 
-def _with(lock: Lock, counts: Mapping[str, FileCounts]) -> Lock:
+def _with(lock: Lock, counts: Mapping[tuple[Address, str], FileCounts]) -> Lock:
     entries = dict(lock.entries)
     for key, entry in lock.entries.items():
         for item in entry.batches:
-            if item.id in counts and item.files != counts[item.id]:
-                entries[key] = with_counts(entries[key], item.id, counts[item.id])
+            known = counts.get((entry.address, item.id), item.files)
+            if known is not None and known != item.files:
+                entries[key] = with_counts(entries[key], item.id, known)
     return replace(lock, entries=entries)

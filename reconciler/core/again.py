@@ -54,9 +54,12 @@ def again(
     chosen: defaultdict[str, list[tuple[Entry, Recorded]]] = defaultdict(list)
     left_out: list[LeftOut] = []
     for address, name, status in failing:
-        entry, batch = by_batch[address, name]
         if status in ENDED_BADLY:
             continue
+        if (address, name) not in by_batch:
+            left_out.append(LeftOut(address, name, "it is only watched"))
+            continue
+        entry, batch = by_batch[address, name]
         if why := _against(entry, batch, known.get(address.set), lock, status):
             left_out.append(LeftOut(address, name, why))
         else:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
+from reconciler.core.recorded import Chosen, Watching
 from reconciler.engine.listing import FATAL
 from reconciler.engine.outcomes import file_outcomes
 from reconciler.model.batch import Status
@@ -19,13 +21,16 @@ from reconciler.model.outcomes import BatchOutcomes
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 
-    from reconciler.core.recorded import Chosen
+    from reconciler.core.recorded import Choice
     from reconciler.engine.observe import Eyes
     from reconciler.model.batch import Address
-    from reconciler.model.ports import Patience
+    from reconciler.model.lock import TrackedEntry
+    from reconciler.model.ports import Patience, Watcher
 
 #: How many batches are read ahead of the one whose turn it is, that one included.
 AHEAD = 4
+
+_UNSAID = "it is COMPLETED, and the service gives no results for its files yet"
 
 
 class Reading(NamedTuple):
@@ -74,14 +79,26 @@ async def in_turn(readings: Iterable[Reading], ahead: int = AHEAD) -> AsyncGener
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-def readings_of(eyes: Eyes, chosen: Iterable[Chosen], depth: Depth, patience: Patience) -> Iterable[Reading]:
+def readings_of(
+    eyes: Eyes,
+    chosen: Iterable[Choice],
+    depth: Depth,
+    patience: Patience,
+    watchers: Iterable[Watcher] = (),
+) -> Iterable[Reading]:
     """Recorded batches, to be read when their turn comes."""
+    by_endpoint = {watcher.endpoint: watcher for watcher in watchers}
     for item in chosen:
-        yield Reading(
-            item.entry.address,
-            item.recorded.id,
-            lambda item=item: _read(eyes, item, depth, patience),  # type: ignore[misc]
-        )
+        match item:
+            case Chosen(entry, recorded):
+                read = partial(_read, eyes, item, depth, patience)
+                yield Reading(entry.address, recorded.id, read)
+            case Watching(tracked):
+                name = tracked.watched.id
+                watched = partial(_read_watched, by_endpoint.get(name.endpoint), tracked, depth)
+                yield Reading(tracked.address, name.id, watched)
+            case _:
+                assert_never(item)
 
 
 async def _read(eyes: Eyes, chosen: Chosen, depth: Depth, patience: Patience) -> BatchOutcomes:
@@ -114,5 +131,29 @@ async def _read(eyes: Eyes, chosen: Chosen, depth: Depth, patience: Patience) ->
         except ServiceError as error:
             why = str(error)
     if files is None and not why and batch.status is Status.COMPLETED:
-        why = "it is COMPLETED, and the service gives no results for its files yet"
+        why = _UNSAID
     return BatchOutcomes(address=entry.address, batch=batch.id, status=batch.status, files=files, why=why)
+
+
+async def _read_watched(watcher: Watcher | None, entry: TrackedEntry, depth: Depth) -> BatchOutcomes:
+    """What its service says of each file or item; a watcher has no jobs to ask (R16)."""
+    watched, files, why = entry.watched, None, ""
+    name = watched.id.id
+    if watcher is None:
+        why = f"no tracking manifest leads to its service ({watched.id.endpoint})"
+    else:
+        try:
+            if not watched.status.terminal:
+                watched = await watcher.watched(name)
+            files = await watcher.outcomes(name)
+        except FATAL:
+            raise
+        except NotFoundError:
+            why = "it is not known to the service any more (404)"
+        except ServiceError as error:
+            why = str(error)
+    if files is not None and depth.file:
+        files = tuple(item for item in files if item.file == depth.file)
+    if files is None and not why and watched.status is Status.COMPLETED:
+        why = _UNSAID
+    return BatchOutcomes(address=entry.address, batch=name, status=watched.status, files=files, why=why)

@@ -228,6 +228,24 @@ def test_a_cancelled_batch_ended_badly_whatever_its_files_say(place: Place) -> N
     assert there.recorded.files is None  # what the service says of its files is not reliable
 
 
+def test_a_batch_that_is_only_watched_is_read_too_and_never_run_again(place: Place) -> None:
+    watched = next(b["id"] for b in place.there.batches(source_directory_id="dir-a"))
+    (place.folder / "batches" / "watch.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: TrackedBatch\nmetadata: {name: eye}\n"
+        f"spec: {{provider: prod, ids: [{watched}]}}\n"
+    )
+    api.apply(load(place.folder), environ=place.environ)
+    [told], read = place.read(Wish(targets=("eye",)))
+    assert (str(told.address), told.status, len(told.files or ())) == (
+        f"eye/{watched}",
+        Status.COMPLETED,
+        FILES,
+    )
+    assert of_results(read) == Exit.DONE
+    everything, _ = place.read()
+    assert len(everything) == len(NAMES + OTHERS) + 1
+
+
 def test_a_wrong_key_is_an_error_and_no_empty_answer(place: Place) -> None:
     place.environ["LLAMA_CLOUD_API_KEY"] = "llx-wrong"
     with pytest.raises(AuthenticationError):

@@ -6,13 +6,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.core.recorded import choose
+from reconciler.core.recorded import Choice, Chosen, choose
 from reconciler.model.batch import Address, JobType, Key, Status
 from reconciler.model.errors import SettingsError
-from reconciler.model.lock import Entry, Lock, Origin, Recorded
+from reconciler.model.lock import Entry, Lock, Origin, Recorded, TrackedEntry
+from reconciler.model.watched import Watched, WatchedId
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-LABELS = {"invoices": {"team": "finance"}, "receipts": {"team": "finance"}, "claims": {"team": "legal"}}
+LABELS = {
+    "invoices": {"team": "finance"},
+    "receipts": {"team": "finance"},
+    "claims": {"team": "legal"},
+    "scans": {"of": "us"},
+}
 
 
 def entry(address: str, current: str, *others: str) -> Entry:
@@ -30,13 +36,24 @@ ENTRIES = (
     entry("invoices/dir-1", "bat-1"),
     entry("old/dir-9", "bat-9"),
 )
-LOCK = Lock(entries={item.key: item for item in ENTRIES})
+WATCHED = TrackedEntry(
+    address=Address("scans", "tb-1"),
+    watched=Watched(id=WatchedId("https://talonic.test", "tb-1"), status=Status.RUNNING, word="submitted"),
+    recorded_at=NOW,
+)
+LOCK = Lock(entries={item.key: item for item in ENTRIES}, tracked={WATCHED.watched.id: WATCHED})
+
+
+def _id(item: Choice) -> str:
+    return item.recorded.id if isinstance(item, Chosen) else item.entry.watched.id.id
 
 
 @pytest.mark.parametrize(
     ("targets", "batches", "ids"),
     [
-        ((), (), ["bat-1", "bat-3", "bat-9", "bat-4"]),
+        ((), (), ["bat-1", "bat-3", "bat-9", "bat-4", "tb-1"]),
+        (("scans",), (), ["tb-1"]),
+        (("of=us", "old"), ("tb-1",), ["bat-9", "tb-1"]),
         (("invoices",), (), ["bat-1", "bat-3"]),
         (("invoices/dir-2",), (), ["bat-3"]),
         (("team=finance",), (), ["bat-1", "bat-3", "bat-4"]),
@@ -49,7 +66,7 @@ LOCK = Lock(entries={item.key: item for item in ENTRIES})
 def test_targets_mean_what_stands_and_ids_mean_that_batch(
     targets: tuple[str, ...], batches: tuple[str, ...], ids: list[str]
 ) -> None:
-    assert [item.recorded.id for item in choose(LOCK, LABELS, targets, batches)] == ids
+    assert [_id(item) for item in choose(LOCK, LABELS, targets, batches)] == ids
 
 
 @pytest.mark.parametrize(

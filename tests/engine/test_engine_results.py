@@ -6,26 +6,27 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from engine_time import START
+from engine_time import START, Time
 from engine_world import ENDPOINT, PROJECT, World
 
-from reconciler.core.recorded import Chosen
+from reconciler.core.recorded import Chosen, Watching
 from reconciler.engine.observe import Eyes
 from reconciler.engine.results import AHEAD, Depth, Reading, in_turn, readings_of
 from reconciler.engine.stop import Stop
 from reconciler.model.batch import Address, Home, Status
-from reconciler.model.errors import AuthenticationError, UnavailableError
-from reconciler.model.lock import Alias
+from reconciler.model.errors import AuthenticationError, NotFoundError, UnavailableError
+from reconciler.model.lock import Alias, TrackedEntry
 from reconciler.model.outcomes import BatchOutcomes
-from reconciler.model.watched import FileStatus
+from reconciler.model.watched import FileOutcome, FileStatus, Watched, WatchedId
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model.lock import Recorded
+    from reconciler.model.ports import Watcher
 
 
 def read(world: World, *, deep: bool = True, connected: bool = True) -> list[BatchOutcomes]:
@@ -181,3 +182,60 @@ def test_files_that_are_newer_than_their_batch_are_told_apart(tmp_path: Path) ->
     world.service.on_results = lambda _: ()
     [item] = read(world)
     assert [file.status for file in item.files or ()] == [FileStatus.NEWER]
+
+
+class Lookout:
+    """A watcher that knows one batch and its items."""
+
+    endpoint = "https://talonic.test"
+
+    def __init__(self, status: Status, items: tuple[FileOutcome, ...] | None) -> None:
+        self.said = Watched(id=WatchedId(self.endpoint, "tb-1"), status=status, word="word")
+        self.items = items
+        self.error: Exception | None = None
+
+    async def watched(self, batch: str) -> Watched:
+        assert batch == "tb-1"
+        if self.error is not None:
+            raise self.error
+        return self.said
+
+    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
+        assert batch == "tb-1"
+        return self.items
+
+
+ITEMS = (
+    FileOutcome(file="item-1", status=FileStatus.SUCCEEDED),
+    FileOutcome(file="item-2", status=FileStatus.FAILED, error="unreadable"),
+)
+
+
+def read_watched(watcher: Lookout | None, file: str = "") -> BatchOutcomes:
+    """What is told of a watched batch that was running when it was recorded."""
+    before = Watched(id=WatchedId(Lookout.endpoint, "tb-1"), status=Status.RUNNING, word="submitted")
+    entry = TrackedEntry(address=Address("scans", "tb-1"), watched=before, recorded_at=START)
+    watchers = cast("list[Watcher]", [watcher] if watcher else [])
+    eyes = Eyes({}, Time(), lambda _: None, 4)
+    [reading] = readings_of(eyes, [Watching(entry)], Depth(deep=True, file=file), Stop(), watchers)
+    assert (reading.address, reading.batch) == (Address("scans", "tb-1"), "tb-1")
+    return asyncio.run(reading.read())
+
+
+def test_r16_a_watched_batch_tells_of_its_items() -> None:
+    told = read_watched(Lookout(Status.COMPLETED, ITEMS))
+    assert (told.status, told.files, told.why) == (Status.COMPLETED, ITEMS, "")
+    assert read_watched(Lookout(Status.COMPLETED, ITEMS), "item-2").files == ITEMS[1:]
+    running = read_watched(Lookout(Status.RUNNING, None))
+    assert (running.status, running.files, running.why) == (Status.RUNNING, None, "")
+
+
+def test_r7_a_watched_batch_that_cannot_be_read_says_so() -> None:
+    lost = Lookout(Status.COMPLETED, ITEMS)
+    for lost.error, why in (
+        (UnavailableError("503", status=503), "503"),
+        (NotFoundError("gone", status=404), "it is not known to the service any more (404)"),
+    ):
+        assert read_watched(lost).why == why
+    assert read_watched(Lookout(Status.COMPLETED, None)).why.startswith("it is COMPLETED, and")
+    assert read_watched(None).why == "no tracking manifest leads to its service (https://talonic.test)"

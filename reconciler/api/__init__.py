@@ -669,14 +669,16 @@ class _House:
             refuse_existing(wish.manifest)
         lock, journal = self.store().read()
         batches = chosen(self.project, lock, wish)
+        manifests = watched_by(self.project, batches)
         stop, reader = Stop(), Reader(wish, tell)
         stop.bind(self.clock)
         services = self._services(stop)
         async with (
             services.connected(lock, journal.open) as there,
-            watching(services, watched_by(self.project, batches), lock, there) as watchers,
+            watching(services, manifests, lock, there) as watchers,
         ):
-            await reader.read(readings_of(there.eyes, batches, wish.depth, stop, watchers.values()))
+            by_name = {item.name: watchers[item.provider] for item in manifests}
+            await reader.read(readings_of(there.eyes, batches, wish.depth, stop, by_name))
             homes = there.eyes.providers.items()
             clocks = {home: time for home, provider in homes if (time := provider.clock)}
         read = ResultsRead(

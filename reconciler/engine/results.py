@@ -19,7 +19,7 @@ from reconciler.model.errors import NotFoundError, ServiceError
 from reconciler.model.outcomes import BatchOutcomes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 
     from reconciler.core.recorded import Choice
     from reconciler.engine.observe import Eyes
@@ -84,10 +84,17 @@ def readings_of(
     chosen: Iterable[Choice],
     depth: Depth,
     patience: Patience,
-    watchers: Iterable[Watcher] = (),
+    watchers: Mapping[str, Watcher],
 ) -> Iterable[Reading]:
-    """Recorded batches, to be read when their turn comes."""
-    by_endpoint = {watcher.endpoint: watcher for watcher in watchers}
+    """Recorded batches, to be read when their turn comes.
+
+    Args:
+        eyes: the services.
+        chosen: which batches.
+        depth: how much is asked of each.
+        patience: ends pauses when the run is to end.
+        watchers: by the name of the tracking manifest.
+    """
     for item in chosen:
         match item:
             case Chosen(entry, recorded):
@@ -95,7 +102,9 @@ def readings_of(
                 yield Reading(entry.address, recorded.id, read)
             case Watching(tracked):
                 name = tracked.watched.id
-                watched = partial(_read_watched, by_endpoint.get(name.endpoint), tracked, depth)
+                watcher = watchers.get(tracked.address.set)
+                leads = watcher is not None and watcher.endpoint == name.endpoint
+                watched = partial(_read_watched, watcher if leads else None, tracked, depth)
                 yield Reading(tracked.address, name.id, watched)
             case _:
                 assert_never(item)

@@ -39,7 +39,7 @@ def read(world: World, *, deep: bool = True, connected: bool = True) -> list[Bat
 
     async def work() -> list[BatchOutcomes]:
         stop.bind(world.time)
-        async with aclosing(in_turn(readings_of(eyes, chosen, Depth(deep=deep), stop))) as batches:
+        async with aclosing(in_turn(readings_of(eyes, chosen, Depth(deep=deep), stop, {}))) as batches:
             return [item async for item in batches]
 
     return world.time.run(work())  # type: ignore[no-any-return]
@@ -119,7 +119,7 @@ def test_c9_the_files_of_a_renamed_batch_are_those_of_the_directory_that_the_ser
     eyes = Eyes({Home(ENDPOINT, PROJECT): world.service}, world.time, world.events.append, 4)
 
     async def work() -> list[BatchOutcomes]:
-        batches = in_turn(readings_of(eyes, [Chosen(entry, renamed)], Depth(), Stop()))
+        batches = in_turn(readings_of(eyes, [Chosen(entry, renamed)], Depth(), Stop(), {}))
         return [item async for item in batches]
 
     world.time.run(work())
@@ -215,7 +215,7 @@ def read_watched(watcher: Lookout | None, file: str = "") -> BatchOutcomes:
     """What is told of a watched batch that was running when it was recorded."""
     before = Watched(id=WatchedId(Lookout.endpoint, "tb-1"), status=Status.RUNNING, word="submitted")
     entry = TrackedEntry(address=Address("scans", "tb-1"), watched=before, recorded_at=START)
-    watchers = cast("list[Watcher]", [watcher] if watcher else [])
+    watchers = cast("dict[str, Watcher]", {"scans": watcher} if watcher else {})
     eyes = Eyes({}, Time(), lambda _: None, 4)
     [reading] = readings_of(eyes, [Watching(entry)], Depth(deep=True, file=file), Stop(), watchers)
     assert (reading.address, reading.batch) == (Address("scans", "tb-1"), "tb-1")
@@ -239,3 +239,6 @@ def test_r7_a_watched_batch_that_cannot_be_read_says_so() -> None:
         assert read_watched(lost).why == why
     assert read_watched(Lookout(Status.COMPLETED, None)).why.startswith("it is COMPLETED, and")
     assert read_watched(None).why == "no tracking manifest leads to its service (https://talonic.test)"
+    elsewhere = Lookout(Status.COMPLETED, ITEMS)
+    elsewhere.endpoint = "https://elsewhere.test"
+    assert read_watched(elsewhere).why == read_watched(None).why

@@ -5,11 +5,12 @@ All hold the lock like an apply and write to the audit log. None of them creates
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.names import moved
-from reconciler.core.record import recorded, with_status
+from reconciler.core.record import record_batch, recorded, with_status
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
 from reconciler.model.intent import Closing
@@ -118,16 +119,17 @@ async def _is_gone(run: Run, key: Key, name: str) -> bool:
 
 
 async def cancel_batch(run: Run, address: Address, name: str = "") -> Cancelling:
-    """Ask the service to cancel a recorded batch: the one that stands at an address, or another one there.
+    """Ask the service to cancel a batch: the one that stands at an address, or another one of its work.
 
-    One that has ended is left alone (O1). Gives the batch as the service then has it.
+    One that has ended is left alone (O1). Gives the batch as the service then has it. A surplus one that
+    nobody recorded is recorded with it, so that the attempts count it (R6).
 
     Raises:
-        SettingsError: no such batch is recorded there, or no provider leads to it any more.
+        SettingsError: no such batch is recorded there, nor of the work there, or no provider leads there.
         ServiceError: the service refused, or did not answer; the batch may be cancelled nevertheless.
         LockLostError: the lock is no longer this run's.
     """
-    entry = _recorded(run, address, name)
+    entry = await _entry_with(run, address, name)
     name = name or entry.current
     if entry.key.home not in run.eyes.providers:
         raise SettingsError(f"no set uses the provider that {name} was made on", where=entry.key.endpoint)
@@ -170,7 +172,8 @@ def move_pins(run: Run) -> tuple[str, ...]:
     return changes
 
 
-def _recorded(run: Run, address: Address, name: str) -> Entry:
+async def _entry_with(run: Run, address: Address, name: str) -> Entry:
+    """What is recorded at an address, with a batch of its work that was named and not recorded yet."""
     there = [
         entry for entry in run.lock.entries.values() if _shown_at(run, entry.key, entry.address) == address
     ]
@@ -181,6 +184,16 @@ def _recorded(run: Run, address: Address, name: str) -> Entry:
         raise SettingsError(
             f"nothing is recorded at {address}", next="`reconciler plan --verbose` lists what is"
         )
+    for entry in there:
+        if entry.key.home not in run.eyes.providers:
+            continue
+        with contextlib.suppress(NotFoundError):
+            batch = await run.provider(entry.key).get(name)
+            if run.aliases.get(batch.key, batch.key) == entry.key:
+                now = run.eyes.clock.now()
+                return record_batch(
+                    entry, entry.key, entry.address, batch, origin=Origin.ADOPTED, now=now, stands=False
+                )
     ids = ", ".join(item.id for entry in there for item in entry.batches)
     raise SettingsError(
         f"{name} is not recorded at {address}",

@@ -160,7 +160,7 @@ def _unsatisfied(
     """R3 and R6: create with a reason, or say what is against it."""
     rerun = want.set.rerun
     recorded = {item.id: item for item in entry.batches} if entry else {}
-    attempts = _attempts(want, seen, entry, moment)
+    attempts = attempts_of(want, seen, entry, moment)
     if attempts:
         newest, spent = attempts[-1], len(attempts)
         if newest.status is Status.CANCELLED and rerun.on_cancelled is OnCancelled.HOLD:
@@ -184,7 +184,7 @@ def _unsatisfied(
         return _create(
             want, Reason(ReasonCode.MISSING, "no such batch exists"), None, entry, facts, moment=moment
         )
-    newest = max(seen, key=lambda batch: _age_order(batch, recorded.get(batch.id), moment))
+    newest = max(seen, key=lambda batch: age_order(batch, recorded.get(batch.id), moment))
     reason = outdated(newest, recorded.get(newest.id), rerun, facts, moment)
     if reason is None:
         # What neither satisfies nor counts as an attempt is outdated: by R2, or as an attempt before
@@ -194,7 +194,7 @@ def _unsatisfied(
     return _create(want, reason, newest, entry, facts, moment=moment)
 
 
-def _attempts(
+def attempts_of(
     want: DesiredBatch, seen: tuple[Batch, ...], entry: Entry | None, moment: Moment
 ) -> list[Batch]:
     """The key's failed and cancelled batches since `after` and its last COMPLETED one, oldest first (R6).
@@ -206,7 +206,7 @@ def _attempts(
         batch.id: batch for batch in seen
     }
     after = _effective_after(want.set.rerun, moment)
-    ordered = sorted(known.values(), key=lambda batch: _age_order(batch, recorded.get(batch.id), moment))
+    ordered = sorted(known.values(), key=lambda batch: age_order(batch, recorded.get(batch.id), moment))
     attempts: list[Batch] = []
     for batch in ordered:
         if batch.status is Status.COMPLETED:
@@ -285,7 +285,7 @@ def _since(after: datetime, batch: Batch, recorded: Recorded | None) -> bool:
     return evidence is not None and evidence.after is not None and evidence.after >= after
 
 
-def _age_order(batch: Batch, recorded: Recorded | None, moment: Moment) -> tuple[datetime, str]:
+def age_order(batch: Batch, recorded: Recorded | None, moment: Moment) -> tuple[datetime, str]:
     """Oldest first, then by id. A batch without any time counts as the newest: it might be.
 
     Where the service gave no time, this tool's stands in, moved to the service's clock: a skew of hours

@@ -24,6 +24,7 @@ from reconciler.model.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from reconciler.core.select import Selection
     from reconciler.engine.observe import Eyes
@@ -43,6 +44,7 @@ class Proposal:
 
     Attributes:
         observed: by the monotonic clock, when the observation began: a cold run counts from here (C2).
+        now: the time that it was decided for, by this tool's clock.
         counts: how the files of batches fared that others wait for, by batch, as far as it was read now.
     """
 
@@ -50,6 +52,7 @@ class Proposal:
     snapshot: Snapshot
     facts: Mapping[Key, Facts]
     observed: float
+    now: datetime
     counts: Mapping[str, FileCounts] = field(default_factory=dict)
 
 
@@ -126,7 +129,7 @@ async def propose(
         watched = {key for key in keys if wanted[key].set.rerun.on_input_change is OnChange.RERUN}
         facts = await gather_facts(eyes, keys, watched=watched)
         plan = await settled()
-    return Proposal(plan, snapshot, facts, observed, counts)
+    return Proposal(plan, snapshot, facts, observed, now, counts)
 
 
 async def _read_files(

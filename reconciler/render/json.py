@@ -46,7 +46,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             }
             for item in plan.selected
         ],
-        "actions": [_action(action) for action in plan.actions],
+        "actions": [action_document(action) for action in plan.actions],
         "tracked": tracked_items(plan.tracked),
     }
 
@@ -72,13 +72,13 @@ def applied_document(applied: Applied) -> dict[str, Any]:
             for finding in applied.findings
         ],
         "results": [
-            _action(result.action)
-            | {"outcome": result.outcome.value, "why": result.why, "batch": _batch(result.batch)}
+            action_document(result.action)
+            | {"outcome": result.outcome.value, "why": result.why, "batch": batch_document(result.batch)}
             for result in applied.results
         ],
         "notLookedAgain": [str(address) for address in applied.not_looked_again],
         "unresolved": [str(address) for address in applied.unresolved],
-        "batches": [_batch(batch) for batch in applied.batches],
+        "batches": [batch_document(batch) for batch in applied.batches],
         "failedFiles": applied.failed_files,
         "tracked": tracked_items(applied.plan.tracked),
     }
@@ -104,7 +104,8 @@ def diagnostics_document(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     }
 
 
-def _action(action: Action) -> dict[str, Any]:
+def action_document(action: Action) -> dict[str, Any]:
+    """What a plan says of one key, as all documents have it."""
     return {
         "address": str(action.address),
         "key": str(action.key),
@@ -118,19 +119,20 @@ def _action(action: Action) -> dict[str, Any]:
         "job": action.key.job.value,
         "configuration": action.key.configuration,
         "files": action.files,
-        "batch": _batch(action.batch),
+        "batch": batch_document(action.batch),
         "previousAddress": str(action.previous) if action.previous else None,
     }
 
 
-def _batch(batch: Batch | None) -> dict[str, Any] | None:
+def batch_document(batch: Batch | None) -> dict[str, Any] | None:
+    """A batch, as all documents have it."""
     if batch is None:
         return None
     return {
         "id": batch.id,
         "status": batch.status.value,
-        "createdAt": _time(batch.created_at),
-        "updatedAt": _time(batch.updated_at),
+        "createdAt": time_text(batch.created_at),
+        "updatedAt": time_text(batch.updated_at),
     }
 
 
@@ -141,5 +143,6 @@ def _summary(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_text(moment: datetime | None) -> str | None:
+    """RFC 3339."""
     return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -68,7 +68,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False, colour: bool = False) -> It
         for action, row in members:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width]
             text = "  ".join((*cells, harmless(action.reason.text)))
-            yield f"  {_painted(MARKS[action.kind], _COLOURS[action.kind], colour)} {text}"
+            yield f"  {painted(MARKS[action.kind], _COLOURS[action.kind], colour=colour)} {text}"
     if shown:
         yield ""
     yield from tracked_lines(plan.tracked, verbose=verbose, colour=colour)
@@ -154,7 +154,8 @@ def _number(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-def _painted(text: str, code: str, colour: bool) -> str:  # noqa: FBT001 - a style, not a mode
+def painted(text: str, code: str, *, colour: bool) -> str:
+    """The text in a terminal's colour, where colour is wanted."""
     return f"\x1b[{code}m{text}\x1b[0m" if colour else text
 
 

@@ -92,6 +92,7 @@ class ProjectFile:
     Attributes:
         manifests: patterns of manifest files, relative to the project file.
         digest: of the document as parsed; comments and order of keys do not count.
+        drift_ignore: patterns of ids of directories, configurations and batches that are no drift.
         locate: finds where the file's parts were written.
     """
 
@@ -103,6 +104,7 @@ class ProjectFile:
     limits: Limits
     digest: str
     locate: Locator = field(compare=False, repr=False)
+    drift_ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,7 @@ def _build(document: Document) -> ProjectFile:
             max_files=_whole(limits.get("maxFiles")),
             max_cancels=_whole(limits.get("maxCancels")),
         ),
+        drift_ignore=tuple(spec.get("drift", {}).get("ignore", ())),
         digest=digest(value),
         locate=document.locate,
     )

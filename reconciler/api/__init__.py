@@ -25,6 +25,7 @@ from reconciler.model.source import Severity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+    from datetime import datetime
 
     from reconciler.adapters.stores.file import FileSession, FileStore
     from reconciler.api.outcomes import ResultsRead, Wish
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from reconciler.model.audit import Verified
     from reconciler.model.batch import Batch
     from reconciler.model.desired import Desired
+    from reconciler.model.drift import Drift
     from reconciler.model.events import Event, Listener
+    from reconciler.model.explanation import Explanation
+    from reconciler.model.export import Export, Wanted
     from reconciler.model.listed import Filters, Missed, Reader
     from reconciler.model.lock import Lock
     from reconciler.model.outcomes import BatchOutcomes
@@ -52,6 +56,9 @@ __all__ = [
     "apply",
     "browse",
     "cancel",
+    "drift",
+    "explain",
+    "export",
     "import_batch",
     "init",
     "load",
@@ -67,6 +74,7 @@ __all__ = [
     "verify_audit",
     "wait",
     "watch",
+    "write_new",
 ]
 
 #: How many requests are under way at once, unless said otherwise.
@@ -510,6 +518,130 @@ def results(
     return _run(house.results(wish or Wish(), tell))
 
 
+def explain(
+    project: Project,
+    address: str,
+    *,
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Explanation:
+    """Every live batch over an address's directory, and why each does or does not count for it.
+
+    Raises:
+        SettingsError: the address is neither desired nor recorded nor open.
+        ManifestError, StateError, ServiceError: as for `plan`.
+    """
+    from reconciler.engine.explain import explain_address
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    wanted = _address(address)
+
+    def recorded_there(lock: Lock) -> set[str]:
+        return {key.endpoint for key, entry in lock.entries.items() if entry.address == wanted}
+
+    async def work(outlook: Outlook, stop: Stop) -> Explanation:
+        return await explain_address(
+            outlook.eyes,
+            wanted,
+            desired=outlook.desired,
+            lock=outlook.lock,
+            intents=outlook.intents,
+            limits=project.file.limits,
+            patience=stop,
+        )
+
+    return _run(house.looking(work, endpoints=recorded_there))
+
+
+def drift(
+    project: Project,
+    *,
+    since: datetime | None = None,
+    closely: bool = False,
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Drift:
+    """What is live and not desired, and what is recorded and gone, different or there twice.
+
+    Args:
+        project: as `load` gives it.
+        since: look at batches created at or after this time; at all by default.
+        closely: look for changes that the sets ignore as well.
+        parallelism: how many requests may be under way at once.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        ManifestError, StateError, ServiceError: as for `plan`.
+    """
+    from reconciler.engine.drift import find_drift
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+
+    async def work(outlook: Outlook, _: Stop) -> Drift:
+        return await find_drift(
+            outlook.eyes,
+            desired=outlook.desired,
+            lock=outlook.lock,
+            intents=outlook.intents,
+            blocks={home: block for block, home in sorted(outlook.homes.items(), reverse=True)},
+            ignore=project.file.drift_ignore,
+            since=since,
+            closely=closely,
+        )
+
+    return _run(house.looking(work, endpoints=lambda lock: {key.endpoint for key in lock.entries}))
+
+
+def export(
+    project: Project,
+    wanted: Wanted,
+    *,
+    providers: Sequence[str] = (),
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Export:
+    """Manifests that ask for live batches, so that a plan adopts them and creates nothing.
+
+    Args:
+        project: as `load` gives it; what its manifests ask for already is left out.
+        wanted: which batches.
+        providers: names of provider blocks; by default all that batches can be created on.
+        parallelism: how many requests may be under way at once.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        SettingsError: there is no such provider, or its batches are only watched.
+        ServiceError: a listing is incomplete: half of one gives no manifest.
+        ManifestError, StateError: as for `plan`.
+    """
+    from reconciler.api import exporting
+
+    house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
+    blocks = exporting.blocks_of(project, providers)
+    return _run(house.looking(lambda outlook, _: exporting.export(outlook, blocks, wanted), blocks=blocks))
+
+
+def write_new(folder: str | Path, files: Mapping[str, str]) -> list[str]:
+    """Write files that do not exist yet, and give their paths.
+
+    Raises:
+        SettingsError: one exists already, so that nothing was written; or one cannot be written.
+    """
+    from reconciler.adapters.new_files import write_new as write
+
+    return write(Path(folder), files)
+
+
 def init(folder: str | Path = ".") -> list[str]:
     """Write a small commented project that validates and plans; gives the names of the files.
 
@@ -602,6 +734,27 @@ class _House:
                 tuple(journal.open),
                 watch(self.project, watchers, lock, self.parallelism),
             )
+
+    async def looking(
+        self,
+        work: Callable[[Outlook, Stop], Coroutine[Any, Any, _Result]],
+        *,
+        blocks: Collection[str] = (),
+        endpoints: Callable[[Lock], Collection[str]] = lambda _: (),
+    ) -> _Result:
+        """Do what only looks.
+
+        Args:
+            work: what is to be done.
+            blocks: names of provider blocks that it needs beside those of the sets.
+            endpoints: services that it needs as well, as the lockfile says.
+        """
+        stop = Stop()
+        stop.bind(self.clock)
+        lock, _ = self.store().read()
+        asked = {*blocks, *self._services(stop).leading_to(endpoints(lock))}
+        async with self.outlook(stop, asked) as outlook:
+            return await work(outlook, stop)
 
     def try_out(self, stop: Stop) -> None:
         """Find out whether the embedded service, if one is used, can keep what it is given."""

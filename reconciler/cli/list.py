@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +9,13 @@ import click
 from reconciler import api
 from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit
-from reconciler.cli.options import output_options, parallelism_option, with_options
+from reconciler.cli.options import (
+    output_options,
+    parallelism_option,
+    since_option,
+    until_option,
+    with_options,
+)
 from reconciler.cli.progress import Progress
 from reconciler.cli.signals import stopping
 from reconciler.model.batch import JobType, Status
@@ -21,26 +25,10 @@ from reconciler.render.listed import Lines, listed_document, listed_item, missed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from reconciler.cli.console import Console
     from reconciler.model.listed import Listed, Missed
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-
-
-def _time(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
-    """Read a time as RFC 3339 has it, or one so long ago: ``3d``, ``12h``, ``30m``."""
-    if value is None:
-        return None
-    if match := re.fullmatch(r"(\d{1,6})([mhd])", value):
-        return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise click.BadParameter(f"{value!r} is no time such as 2026-11-01T00:00:00Z, or 3d or 12h ago")
-    return time.astimezone(UTC)
 
 
 @click.command("list")
@@ -53,8 +41,7 @@ def _time(_: click.Context, __: click.Parameter, value: str | None) -> datetime 
     type=click.Choice([item.value for item in Status if item is not Status.OTHER], case_sensitive=False),
     help="Only batches with this status.",
 )
-@click.option("--since", callback=_time, metavar="TIME", help="Created then or later: RFC 3339, or 3d ago.")
-@click.option("--until", callback=_time, metavar="TIME", help="Created then or earlier, likewise.")
+@with_options(since_option, until_option)
 @click.option("--job", type=click.Choice([item.value for item in JobType]), help="Only this job type.")
 @click.option("--configuration", metavar="ID", help="Only this configuration.")
 @click.option(

@@ -15,8 +15,11 @@ from reconciler.cli.apply import apply_command
 from reconciler.cli.audit import audit_group
 from reconciler.cli.by_hand import cancel_command, import_command, lock_group
 from reconciler.cli.console import say_error
+from reconciler.cli.drift import drift_command
 from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
+from reconciler.cli.explain import explain_command
+from reconciler.cli.export import export_command
 from reconciler.cli.list import list_command
 from reconciler.cli.manifests import init_command, schema_command, validate_command
 from reconciler.cli.plan import plan_command
@@ -57,6 +60,9 @@ for _command in (
     import_command,
     refresh_command,
     lock_group,
+    explain_command,
+    drift_command,
+    export_command,
     schema_command,
     emulator_command,
     completion_command,

@@ -13,6 +13,7 @@ from reconciler.model.batch import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from click.shell_completion import CompletionItem
 
@@ -71,6 +72,28 @@ def some_duration(context: click.Context, parameter: click.Parameter, value: str
     return seconds
 
 
+_AGES = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    """Read a time as RFC 3339 has it, a day in UTC, or one so long ago: ``3d``, ``12h``, ``30m``."""
+    from datetime import UTC, datetime, timedelta
+
+    if value is None:
+        return None
+    try:
+        if match := re.fullmatch(r"(\d{1,6})([mhd])", value):
+            return datetime.now(UTC) - timedelta(**{_AGES[match[2]]: int(match[1])})
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        time = datetime.fromisoformat(value)
+    except (ValueError, OverflowError):
+        time = None
+    if time is None or time.tzinfo is None:
+        raise click.BadParameter(f"{value!r} is no time such as 2026-11-01T00:00:00Z, or 3d or 12h ago")
+    return time.astimezone(UTC)
+
+
 def _is_address(_: click.Context, __: click.Parameter, value: str) -> str:
     try:
         Address.parse(value)
@@ -127,6 +150,14 @@ parallelism_option = click.option(
     default=PARALLELISM,
     show_default=True,
     help="How many creates and other requests may be under way at once.",
+)
+
+since_option = click.option(
+    "--since", callback=moment, metavar="TIME", help="Created then or later: RFC 3339, or 3d ago."
+)
+
+until_option = click.option(
+    "--until", callback=moment, metavar="TIME", help="Created then or earlier, likewise."
 )
 
 target_option = click.option(

@@ -579,6 +579,7 @@ def drift(
     Raises:
         ManifestError, StateError, ServiceError: as for `plan`.
     """
+    from reconciler.api.exporting import blocks_of
     from reconciler.engine.drift import find_drift
 
     house = _House(project, _environ(environ), clock or _system_clock(), listen or _silent, parallelism)
@@ -595,7 +596,11 @@ def drift(
             closely=closely,
         )
 
-    return _run(house.looking(work, endpoints=lambda lock: {key.endpoint for key in lock.entries}))
+    # Before there are manifests, everything that is live is what nobody asks for yet.
+    blocks = () if project.sets else blocks_of(project, ())
+    return _run(
+        house.looking(work, blocks=blocks, endpoints=lambda lock: {key.endpoint for key in lock.entries})
+    )
 
 
 def export(

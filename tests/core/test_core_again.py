@@ -123,6 +123,12 @@ NEWER = replace(ENTRIES[0].batches[0], id="bat-9")
     [
         (LOCK, [batch_set()], failing(1, status=Status.RUNNING), "it is RUNNING still"),
         (LOCK, [], failing(1), "no manifest has its set any more"),
+        (
+            LOCK,
+            [batch_set()],
+            [Failing(Address("eye", "tb-1"), "tb-1", Status.COMPLETED)],
+            "it is only watched",
+        ),
         (LOCK, [batch_set(configuration="cfg-2")], failing(1), "its set asks for another job now"),
         (LOCK, [batch_set()], failing(5), "its set does not ask for its directory any more"),
         (

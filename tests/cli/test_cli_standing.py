@@ -68,10 +68,8 @@ def test_the_life_of_two_batches_and_of_a_third_that_is_nobodys(session: Session
         ("dir-b", "papers/dir-b", "stands"),
         ("dir-c", None, "none"),
     ]
-    assert session.run("reconciler list --directory dir-c")[-1] == "List: 1 batch, 1 of them nobody's."
-    assert session.run("reconciler list --status PENDING --provider cloud")[-1] == (
-        "List: 4 batches, 1 of them nobody's."
-    )
+    few = session.run("reconciler list --directory dir-c --status PENDING --provider cloud --since 1d")
+    assert few[-1] == "List: 1 batch, 1 of them nobody's."
     told = session.run("reconciler status")
     assert told[-1].endswith("Batches: 2 PENDING. 1 surplus.")
     assert [line for line in told if "To cancel it: reconciler cancel papers/dir-a <bat-" in line]
@@ -84,23 +82,17 @@ def test_the_life_of_two_batches_and_of_a_third_that_is_nobodys(session: Session
     service.advance("1h")
     done = session.run("reconciler wait")
     assert done[-1] == "Wait: 2 Healthy."
-    assert session.run("reconciler wait") == ["Wait: 2 Healthy."]
     document = json.loads("\n".join(session.run("reconciler status --format json", steady=False)))
     assert [row["files"] for row in document["rows"]] == [{"total": 2, "failed": 0}] * 2
     serial = json.loads(lock)["serial"]
     assert json.loads((session.folder / "reconciler.lock").read_text())["serial"] == serial
 
-
-def test_a_listing_that_breaks_off_is_an_error_in_the_end(session: Session, service: Emulator) -> None:
     fault = {"fault": "status", "status": 403, "every": 1}
     service.client.post("/__admin/faults", json=fault).raise_for_status()
     printed = session.run("reconciler list")
     assert printed[0] == "List: 0 batches; incomplete."
     assert printed[1].startswith("Error: the batches of provider cloud could not all be listed: ")
     assert printed[2:] == ["[exit 1]"]
-    assert session.run("reconciler list --format ndjson")[1:] == ["[exit 1]"]
-    document = json.loads("\n".join(session.run("reconciler list --format json 2>/dev/null")[:-1]))
-    assert (document["complete"], len(document["why"])) == (False, 1)
 
 
 def test_watch_redraws_in_place_until_ctrl_c(session: Session, service: Emulator) -> None:

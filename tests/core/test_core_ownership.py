@@ -59,6 +59,7 @@ RENAMED = Alias("dir-1", "cfg-renamed")
         (Desired(), recorded("bat-1", "bat-2"), batch("bat-1"), THERE, Role.RECORDED),
         (Desired(), recorded("bat-1", "bat-2"), batch("bat-3"), THERE, Role.UNRECORDED),
         (wanted(), recorded("bat-1", alias=RENAMED), batch("bat-1", OTHER), HERE, Role.STANDS),
+        (wanted(), recorded("bat-1"), batch("bat-1", OTHER), HERE, Role.STANDS),
         (wanted(), recorded("bat-1", alias=RENAMED), batch("bat-2", OTHER), HERE, Role.UNRECORDED),
     ],
 )

@@ -12,7 +12,7 @@ from reconciler.core.record import record_batch
 from reconciler.core.select import Selection
 from reconciler.engine.standing import Scene, status
 from reconciler.engine.stop import Stop
-from reconciler.model.batch import Address, Status
+from reconciler.model.batch import Address, FileCounts, Status
 from reconciler.model.errors import AuthenticationError, NotFoundError, UnavailableError
 from reconciler.model.events import Warned
 from reconciler.model.lock import Lock, Origin
@@ -34,7 +34,12 @@ def applied(folder: Path, directories: int = 1) -> World:
     return world
 
 
-def look(world: World, lock: Lock | None = None, *tracked: TrackedChange) -> StatusReport:
+def look(
+    world: World,
+    lock: Lock | None = None,
+    *tracked: TrackedChange,
+    counts: dict[str, FileCounts] | None = None,
+) -> StatusReport:
     there, journal = world._store().read()
 
     async def watch(_: Selection) -> tuple[TrackedChange, ...]:
@@ -43,7 +48,7 @@ def look(world: World, lock: Lock | None = None, *tracked: TrackedChange) -> Sta
     scene = Scene(
         world._eyes(), world.desired, lock or there, journal.open, Limits(), Selection(), Stop(), watch
     )
-    return world.time.run(status(scene, {}))  # type: ignore[no-any-return]
+    return world.time.run(status(scene, counts or {}))  # type: ignore[no-any-return]
 
 
 def surplus(report: StatusReport) -> list[tuple[str, list[str]]]:
@@ -133,6 +138,16 @@ def test_what_cannot_be_seen_is_unknown_and_a_key_that_is_refused_ends_it(tmp_pa
     error = AuthenticationError("401")
     with pytest.raises(AuthenticationError):
         look(world)
+
+
+def test_files_that_an_earlier_look_had_to_read_count(tmp_path: Path) -> None:
+    """What waits for a set, or for a canary, has the plan read files that no lockfile tells of yet."""
+    world = applied(tmp_path)
+    world.service.set("bat-1", Status.COMPLETED)
+
+    (row,) = look(world, counts={"bat-1": FileCounts(3, 1), "bat-other": FileCounts(1, 0)}).rows
+
+    assert (row.health, row.files) == (Health.DEGRADED, FileCounts(3, 1))
 
 
 def test_what_is_only_watched_has_rows_of_its_own(tmp_path: Path) -> None:

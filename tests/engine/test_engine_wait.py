@@ -264,6 +264,20 @@ def test_the_time_is_up(tmp_path: Path) -> None:
     ]
 
 
+def test_the_time_is_up_in_the_middle_of_a_look(tmp_path: Path) -> None:
+    world = applied(tmp_path, 1)
+    began = world.time.seconds
+
+    def listen(event: object) -> None:
+        if isinstance(event, Pending):  # the wait has begun
+            world.service.latency = 5000.0
+
+    world.on_events = listen
+
+    assert health(wait(world, timeout=100.0)) == [("dir-001", Health.PROGRESSING)]
+    assert world.time.seconds - began == 100
+
+
 def test_c8_a_signal_ends_it_and_what_was_learned_is_recorded(tmp_path: Path) -> None:
     world = applied(tmp_path, 2)
     at(world, 5, "bat-1")

@@ -11,19 +11,22 @@ from engine_world import World
 
 from reconciler.api.standing import write_down
 from reconciler.core.select import Selection
+from reconciler.core.tracking import health_of_watched
 from reconciler.engine import standing
-from reconciler.engine.standing import AGAIN, Learned, Scene
+from reconciler.engine.standing import AGAIN, MOST_BLIND, Learned, Scene
 from reconciler.engine.stop import Stop
 from reconciler.engine.wait import FEW, pauses
-from reconciler.model.batch import FileCounts, FileResult, Status
+from reconciler.model.batch import Address, FileCounts, FileResult, Status
 from reconciler.model.errors import AuthenticationError, GivenUpError, NotFoundError, UnavailableError
 from reconciler.model.events import FileFailed, Pending, Progressed, Warned
 from reconciler.model.events import Waiting as Pausing
 from reconciler.model.project import Limits
 from reconciler.model.status import Health, Sync, Waited
+from reconciler.model.tracking import Happened, TrackedChange
+from reconciler.model.watched import Watched, WatchedId
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
 
 _Kind = TypeVar("_Kind")
@@ -45,15 +48,15 @@ def wait(
     selection: Selection | None = None,
     stop: Stop | None = None,
     learned: Learned | None = None,
+    watch: Callable[[Selection], Coroutine[object, object, tuple[TrackedChange, ...]]] | None = None,
 ) -> Waited:
     stop, learned = stop or Stop(), learned or Learned()
 
     @asynccontextmanager
     async def outlook() -> AsyncIterator[Scene]:
         lock, journal = world._store().read()
-        yield Scene(
-            world._eyes(), world.desired, lock, journal.open, Limits(), selection or Selection(), stop
-        )
+        chosen = selection or Selection()
+        yield Scene(world._eyes(), world.desired, lock, journal.open, Limits(), chosen, stop, watch)
 
     async def work() -> Waited:
         stop.bind(world.time, timeout)
@@ -448,3 +451,59 @@ def test_another_run_may_have_forgotten_or_replaced_it_meanwhile(tmp_path: Path)
 
     assert [entry.recorded.files for entry in left.entries.values()] == [FileCounts(9, 9)]
     assert len(lock.entries) == 2
+
+
+HERE = WatchedId("https://talonic.test", "btc-1")
+
+
+def watched(status: Status, happened: Happened = Happened.CHANGED) -> TrackedChange:
+    seen = Watched(id=HERE, status=status, word=status.lower())
+    return TrackedChange(
+        address=Address("others", "btc-1"),
+        id=HERE,
+        happened=happened,
+        reason="the reason",
+        now=None if happened in {Happened.GONE, Happened.UNKNOWN} else seen,
+        before=seen,
+        health=health_of_watched(seen),
+    )
+
+
+def wait_watching(world: World, *looks: TrackedChange) -> tuple[Waited, int]:
+    """Wait where each look sees the next of these, and the last for ever; gives how many looks there were."""
+    count = 0
+
+    async def watch(_: Selection) -> tuple[TrackedChange, ...]:
+        nonlocal count
+        count += 1
+        return (looks[min(count, len(looks)) - 1],)
+
+    return wait(world, watch=watch), count
+
+
+def test_r16_what_is_only_watched_is_waited_for_and_not_recorded(tmp_path: Path) -> None:
+    world = applied(tmp_path, 1)
+    at(world, 5, "bat-1")
+
+    waited, looks = wait_watching(
+        world, *[watched(Status.RUNNING)] * 4, watched(Status.COMPLETED), watched(Status.FAILED)
+    )
+
+    assert [(str(row.address), row.health) for row in waited.report.rows] == [
+        ("others/btc-1", Health.COMPLETED),
+        ("set/dir-001", Health.HEALTHY),
+    ]
+    assert looks == 5
+    assert world.lock.tracked == {}
+
+
+def test_r16_what_is_gone_or_stays_unseen_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    world = applied(tmp_path, 1)
+    world.service.set("bat-1", Status.COMPLETED)
+
+    gone, looks = wait_watching(world, watched(Status.RUNNING), watched(Status.RUNNING, Happened.GONE))
+    assert ([str(address) for address in gone.gone], looks) == (["others/btc-1"], 2)
+
+    unseen, looks = wait_watching(world, watched(Status.RUNNING), watched(Status.RUNNING, Happened.UNKNOWN))
+    assert unseen.report.by_sync == {Sync.UNKNOWN: 1, Sync.SYNCED: 1}
+    assert looks == 1 + MOST_BLIND

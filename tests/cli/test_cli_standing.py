@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from emulator_process import Emulator, documents, emulator
 from session import Session
+from talonic_stand import TalonicStand
 from terminal import Terminal
 
 if TYPE_CHECKING:
@@ -108,3 +109,33 @@ def test_watch_redraws_in_place_until_ctrl_c(session: Session, service: Emulator
     assert f"\x1b[{height}F" in terminal.shown
     assert "\x1b[36mProgressing\x1b[0m" in terminal.shown
     assert terminal.shown.endswith("2 COMPLETED.\x1b[K\r\n\x1b[J\x1b[?7h")
+
+
+def test_what_is_only_watched_stands_beside_what_is_made(tmp_path: Path) -> None:
+    """R16: Talonic forms its batches by itself; they are waited for, and an apply records them."""
+    stand = TalonicStand(tmp_path, key="tlnc_key")
+    folder = tmp_path / "project"
+    (folder / "batches").mkdir(parents=True)
+    (folder / "reconciler.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: watching}\nspec:\n"
+        '  manifests: ["batches/*.yaml"]\n  providers:\n    talonic: {type: talonic}\n'
+    )
+    (folder / "batches" / "nightly.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: TrackedBatch\nmetadata: {name: nightly}\n"
+        "spec: {provider: talonic, since: 2026-09-01T00:00:00Z}\n"
+    )
+    session = Session(folder)
+    with stand.served() as base_url:
+        session.environment |= {"TALONIC_API_KEY": "tlnc_key", "TALONIC_BASE_URL": base_url}
+        stand.ingest("a", "b", "c")
+
+        printed = session.run("reconciler status")
+        assert printed[0] == "nightly"
+        assert "  OutOfSync  Progressing  <uuid-1>  submitted  " in printed[1], printed
+        assert printed[-1] == "Status: 1 OutOfSync. Health: 1 Progressing. Batches: 1 PENDING."
+        assert session.run("reconciler wait --timeout 1s")[-2:] == [
+            "Wait: the time of --timeout was up; 1 Progressing.",
+            "[exit 8]",
+        ]
+        stand.advance(hours=1)
+        assert session.run("reconciler wait") == ["Wait: 1 Healthy."]

@@ -96,7 +96,14 @@ async def browse(
                 where="reconciler.yaml",
                 next=f"Providers: {', '.join(sorted(blocks)) or 'none'}",
             )
-    chosen = set(names) or {name for name, spec in blocks.items() if not isinstance(spec, TalonicProvider)}
+    watched = {name for name, spec in blocks.items() if isinstance(spec, TalonicProvider)}
+    for name in sorted(watched.intersection(names)):
+        raise SettingsError(
+            f"provider {name} forms batches by itself, and they are only watched",
+            where="reconciler.yaml",
+            next="`reconciler status` shows those that a TrackedBatch asks for",
+        )
+    chosen = set(names or blocks) - watched
     async with house.outlook(stop, chosen) as there:
         homes = {there.homes[name]: name for name in sorted(chosen, reverse=True)}
         providers = [(name, there.eyes.providers[home]) for home, name in homes.items()]

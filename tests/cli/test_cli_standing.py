@@ -139,3 +139,8 @@ def test_what_is_only_watched_stands_beside_what_is_made(tmp_path: Path) -> None
         ]
         stand.advance(hours=1)
         assert session.run("reconciler wait") == ["Wait: 1 Healthy."]
+        assert session.run("reconciler list --provider talonic") == [
+            "Error: reconciler.yaml: provider talonic forms batches by itself, and they are only watched",
+            "  next: `reconciler status` shows those that a TrackedBatch asks for",
+            "[exit 1]",
+        ]

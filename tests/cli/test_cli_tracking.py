@@ -98,6 +98,8 @@ class Watching:
             for path in sorted((self.session.folder / "audit").glob("*.jsonl"))
             for line in path.read_text().splitlines()
         ]
+        # Files of one second sort by the run's name, which is drawn at random.
+        lines.sort(key=lambda line: line["time"])
         return [(line["action"], line["outcome"], line["why"]) for line in lines if line["kind"] == "action"]
 
 

@@ -259,6 +259,14 @@ def test_a_refresh_that_is_not_answered_makes_unknown_what_a_listing_had() -> No
     ]
 
 
+def test_what_is_recorded_again_keeps_the_time_when_it_was_recorded_first() -> None:
+    there = tracking(manifest(ids=("b",)), recorded=[entry(batch())])
+    found = changes(there, Sightings(asked={_ASKED: batch(word="completed")}))
+    assert record_tracked(there.recorded, found, NOON + HOUR) == {
+        _ID: TrackedEntry(address=Address("m", "b"), watched=batch(word="completed"), recorded_at=NOON)
+    }
+
+
 # --- selection ---
 
 

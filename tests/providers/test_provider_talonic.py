@@ -507,6 +507,13 @@ def test_a_reset_on_a_good_reply_is_no_pause() -> None:
     assert clock.slept == []
 
 
+def test_a_reset_on_a_failure_says_nothing_of_when_it_is_over() -> None:
+    clock = PassingClock()
+    failed = reply(503, b"", date="Tue, 01 Sep 2026 12:00:00 GMT", x_ratelimit_reset="1788264500")
+    assert run(watcher(Service([failed, reply(body=record())]), clock).watched("b-1")) == SEEN
+    assert sum(clock.slept) < 2
+
+
 # --- refresh ---
 
 

@@ -103,7 +103,7 @@ def record(name: str = "b-1", **changes: Any) -> dict[str, object]:  # noqa: ANN
 
 
 def page(*items: dict[str, object], cursor: str | None = None, **pagination: Any) -> httpx.Response:  # noqa: ANN401 - JSON
-    named = {"total": 9, "limit": 100, "has_more": cursor is not None, "next_cursor": cursor} | pagination
+    named = {"total": None, "limit": 100, "has_more": cursor is not None, "next_cursor": cursor} | pagination
     return reply(body={"data": list(items), "pagination": named})
 
 
@@ -353,6 +353,19 @@ def test_an_id_that_comes_twice_in_no_order_is_read_again_and_then_given_up() ->
     assert [item.id.id for item in found] == ["b-1", "b-2"]
     with pytest.raises(UnexpectedReplyError, match="b-1 twice, in no order"):
         run(gathered(watcher(Service([*mixed, *mixed])).watch(None, ["submitted"])))
+
+
+def test_a_listing_that_shows_less_than_it_counts_is_read_once_more_and_then_taken() -> None:
+    """One that moved to a page which was read before is shown by neither."""
+    first = [page(record("b-1"), cursor="c1", total=3), page(record("b-3"), total=3)]
+    again = [page(record("b-1"), record("b-2"), cursor="c1", total=3), page(record("b-3"), total=3)]
+    service = Service([*first, *again])
+    found = run(gathered(watcher(service).watch(None, ["submitted"])))
+    assert [item.id.id for item in found] == ["b-1", "b-2", "b-3"]
+    counted_otherwise = Service([*first, *first])
+    found = run(gathered(watcher(counted_otherwise).watch(None, ["submitted"])))
+    assert [item.id.id for item in found] == ["b-1", "b-3"]
+    assert len(counted_otherwise.seen) == 4
 
 
 def test_a_batch_that_moved_a_page_on_is_one_batch_as_it_was_shown_last() -> None:

@@ -3,7 +3,8 @@
 What a service calls its tokens and how a page is read is its own file's business. Kept here, for all of
 them, is O5: a token that repeats, pages without end and pages with nothing new are errors and never an end;
 an id that comes twice in a listing that is not sorted by creation may hide another that was never shown, so
-such a listing is read once more, and then given up.
+such a listing is read once more, and then given up. One that says it has more than it showed is read once
+more as well, and then taken: what services count is not documented, and what was missed shows next time.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ MOST_BARREN = 1_000
 
 
 class WatchedPage(NamedTuple):
-    """One page; ``next`` is None on the last one."""
+    """One page; ``next`` is None on the last one, ``total`` where the service does not say it."""
 
     batches: Sequence[Watched]
     next: str | None
+    total: int | None = None
 
 
 async def whole(
@@ -46,17 +48,27 @@ async def whole(
     Raises:
         ServiceError: a page cannot be had, or the listing does not end.
     """
-    for _ in range(2):
-        listing = _Listing(where)
-        token: str | None = None
-        while True:
-            found = await page(token)
-            token = listing.take(found)
-            if token is None or (until is not None and listing.past(until, found.batches)):
-                break
-        if not listing.doubtful:
-            return list(listing.batches.values())
-    raise UnexpectedReplyError(f"the listing shows {listing.twice} twice, in no order", where=where)
+    listing = await _read(page, where, until)
+    if listing.doubtful or listing.short:
+        listing = await _read(page, where, until)
+    if listing.doubtful:
+        raise UnexpectedReplyError(f"the listing shows {listing.twice} twice, in no order", where=where)
+    return list(listing.batches.values())
+
+
+async def _read(
+    page: Callable[[str | None], Awaitable[WatchedPage]], where: str, until: datetime | None
+) -> _Listing:
+    listing = _Listing(where)
+    token: str | None = None
+    while True:
+        found = await page(token)
+        token = listing.take(found)
+        if token is None:
+            listing.short = found.total is not None and len(listing.batches) < found.total
+            return listing
+        if until is not None and listing.past(until, found.batches):
+            return listing
 
 
 class _Listing:
@@ -65,6 +77,8 @@ class _Listing:
     def __init__(self, where: str) -> None:
         self.batches: dict[str, Watched] = {}
         self.twice = ""
+        #: Whether the service says that there are more.
+        self.short = False
         self._where = where
         self._tokens: set[str] = set()
         self._barren = 0

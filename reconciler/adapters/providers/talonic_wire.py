@@ -75,7 +75,8 @@ def page(value: object, endpoint: str) -> WatchedPage:
     more = wire.optional(pagination, "has_more", wire.flag)
     if more and following is None:
         raise wire.MisfitError("there is more, and no cursor that leads there", "pagination")
-    return WatchedPage(items, following if more is not False else None)
+    total = wire.optional(pagination, "total", wire.count)
+    return WatchedPage(items, following if more is not False else None, total)
 
 
 def outcomes(value: object) -> tuple[FileOutcome, ...] | None:

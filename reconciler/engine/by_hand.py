@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.names import moved
 from reconciler.core.record import record_batch, recorded, with_status
+from reconciler.engine.apply import audit_recovered
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
 from reconciler.model.intent import Closing
@@ -54,7 +55,7 @@ async def import_batch(run: Run, address: Address, name: str) -> Batch:
     for intent in intents:
         await run.settle(intent, Closing.FOUND, "imported by hand", entry)
     _audit(run, address, want.key, action="import", batch=batch.id, outcome="imported")
-    run.write_down()
+    _write_down(run)
     return batch
 
 
@@ -106,7 +107,7 @@ async def resolve_absent(run: Run, address: Address) -> tuple[str, ...]:
             done.append(f"forgot {name}, which the service does not know")
     if not done:
         raise SettingsError(f"nothing is open or gone at {address}", next="`reconciler plan` says what is")
-    run.write_down()
+    _write_down(run)
     return tuple(done)
 
 
@@ -141,11 +142,11 @@ async def cancel_batch(run: Run, address: Address, name: str = "") -> Cancelling
             batch = await run.provider(entry.key).cancel(name)
     except ServiceError as error:
         _audit(run, address, entry.key, action="cancel", batch=name, outcome="failed", why=str(error))
-        run.write_down()
+        _write_down(run)
         raise
     run.put(with_status(entry, batch))
     _audit(run, address, entry.key, action="cancel", batch=name, outcome=batch.status.value)
-    run.write_down()
+    _write_down(run)
     return Cancelling(batch, asked=asked)
 
 
@@ -168,7 +169,7 @@ def move_pins(run: Run) -> tuple[str, ...]:
             )
         )
     run.lock = replace(run.lock, pins=run.desired.pins)
-    run.write_down()
+    _write_down(run)
     return changes
 
 
@@ -231,3 +232,9 @@ def _audit(
             why=f"by hand; {why}" if why else "by hand",
         )
     )
+
+
+def _write_down(run: Run) -> None:
+    """As every run does. What the journal recovered goes into the lockfile with it, so it is audited (C9)."""
+    audit_recovered(run)
+    run.write_down()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from engine_world import CONFIGURATION, Lost, World, wanted
 
-from reconciler.engine.by_hand import cancel_batch, resolve_absent
+from reconciler.engine.by_hand import cancel_batch, import_batch, resolve_absent
 from reconciler.engine.run import Run
 from reconciler.engine.stop import Stop
 from reconciler.model.batch import Address, Status
@@ -121,3 +122,27 @@ def test_a_batch_that_runs_is_asked_to_be_cancelled(tmp_path: Path) -> None:
     cancelling = by_hand(world, lambda run: cancel_batch(run, world.desired.batches[0].address))
 
     assert (cancelling.batch.status, cancelling.asked) == (Status.CANCELLED, True)
+
+
+def test_what_a_killed_run_left_in_the_journal_is_audited_by_whoever_writes_it_down(tmp_path: Path) -> None:
+    """C9: a run by hand brings the lockfile up to date, so no later run finds anything to audit."""
+    killed = 0
+    for instant in range(100):
+        folder = tmp_path / str(instant)
+        folder.mkdir()
+        world = World(folder, 2)
+        world.warm()
+        came = world.die_at(instant)
+        recovered = {(str(item.address), item.current) for item in world.journal.recovered}
+        if len(came) <= instant:
+            break
+        if not recovered:
+            continue
+        killed += 1
+        audited = {(line.address, line.batch) for line in world.ledger.lines if line.action == "create"}
+        address, name = min(recovered)
+        by_hand(world, partial(import_batch, address=Address.parse(address), name=name))
+        world.apply()
+        told = {(line.address, line.batch) for line in world.ledger.lines if line.action == "recover"}
+        assert recovered <= told | audited, f"killed at {instant}, {came[-1]}"
+    assert killed

@@ -28,6 +28,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
     "emulator": frozenset(),
     "api": frozenset({"adapters", "engine", "core", "emulator", "model"}),
     "cli": frozenset({"api", "render", "model"}),
+    # What authors of packages import: the port's words, and what holds a package to them.
+    "provider": frozenset({"model"}),
+    "testing": frozenset({"adapters", "model"}),
     "__init__": frozenset({"cli", "api", "model"}),
     "__main__": frozenset({"__init__", "cli", "api"}),
 }
@@ -99,6 +102,8 @@ def _faults_in(text: str, file: str) -> Iterator[str]:
             there = room_of(parts[1:])
             if not _may(room, there):
                 yield f"{item.file}:{item.line}: {room} imports {there}"
+        elif parts[0] == "pytest" and room != "testing":
+            yield f"{item.file}:{item.line}: {room} imports pytest"
         elif room in PURE and any(item.name == name or item.name.startswith(f"{name}.") for name in OUTSIDE):
             yield f"{item.file}:{item.line}: {room} imports {item.name}"
     if room in PURE:
@@ -195,6 +200,12 @@ _FAKES: list[tuple[str, str, list[str]]] = [
     ("emulator/a.py", "from reconciler import __version__", ["1: emulator imports __init__"]),
     ("cli/a.py", "from reconciler.engine.run import x", ["1: cli imports engine"]),
     ("cli/a.py", "from reconciler.emulator import x", ["1: cli imports emulator"]),
+    ("provider.py", "from reconciler.model.batch import Batch", []),
+    ("provider.py", "from reconciler.adapters.audit import x", ["1: provider imports adapters/audit"]),
+    ("testing/a.py", "import pytest\nfrom reconciler.adapters.providers.registry import x", []),
+    ("testing/a.py", "from reconciler.emulator import x", ["1: testing imports emulator"]),
+    ("api.py", "import pytest", ["1: api imports pytest"]),
+    ("api.py", "from reconciler.testing import x", ["1: api imports testing"]),
     ("__init__.py", "from reconciler.api import load", []),
     ("__init__.py", "from reconciler.core.plan import plan", ["1: __init__ imports core"]),
     ("__main__.py", "from reconciler import __version__\nfrom reconciler.cli import main", []),

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from reconciler.adapters.manifests import find_manifests, read_manifest
 from reconciler.adapters.schemas import load_schema, manifest_schemas
 from reconciler.core.validate import (
+    foreign_types,
     project_digest,
     unset_variables,
     validate_manifests,
     validate_project,
 )
+from reconciler.model.kind import Kinds
 from reconciler.model.project import Project
 from reconciler.model.source import Diagnostic, Severity, Source
 
@@ -33,7 +35,8 @@ def read_project_file(folder: Path) -> tuple[ProjectFile | None, tuple[Diagnosti
     documents, diagnostics = read_manifest(folder, PROJECT_FILE)
     if diagnostics:
         return None, diagnostics
-    return validate_project(documents, {"Project": load_schema("Project")}, file=PROJECT_FILE)
+    schemas, kinds = {"Project": load_schema("Project")}, _kinds(foreign_types(documents))
+    return validate_project(documents, schemas, file=PROJECT_FILE, kinds=kinds)
 
 
 def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
@@ -67,6 +70,15 @@ def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
         warnings=tuple(item for item in diagnostics if item.severity is Severity.WARNING),
     )
     return project, diagnostics
+
+
+def _kinds(types: frozenset[str]) -> Kinds:
+    """What installed packages offer of these types. Nobody looks for any where all types are ours."""
+    if not types:
+        return Kinds({}, {}, frozenset())
+    from reconciler.adapters.providers.registry import installed
+
+    return installed(types)
 
 
 def unset(project: Project, environ: Mapping[str, str]) -> tuple[Diagnostic, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.engine import standing
 from reconciler.model.errors import SettingsError, StateError
-from reconciler.model.project import TalonicProvider
+from reconciler.model.project import creates
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -96,7 +96,7 @@ async def browse(
                 where="reconciler.yaml",
                 next=f"Providers: {', '.join(sorted(blocks)) or 'none'}",
             )
-    watched = {name for name, spec in blocks.items() if isinstance(spec, TalonicProvider)}
+    watched = {name for name, spec in blocks.items() if not creates(spec)}
     for name in sorted(watched.intersection(names)):
         raise SettingsError(
             f"provider {name} forms batches by itself, and they are only watched",

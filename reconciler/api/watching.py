@@ -11,15 +11,14 @@ What to ask and what it means is `core.tracking`'s, in which order `engine.track
 from __future__ import annotations
 
 import contextlib
-import random
 from typing import TYPE_CHECKING
 
+from reconciler.api.kinds import kind_of
 from reconciler.core.select import Selection
 from reconciler.core.tracking import Tracking
 from reconciler.engine.tracking import Lookout
 from reconciler.model.errors import SettingsError
-from reconciler.model.events import Waiting
-from reconciler.model.project import LlamaCloudProvider, LocalProvider, TalonicProvider
+from reconciler.model.kind import CreatingKind, WatchedKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -58,15 +57,12 @@ async def watching(
         SettingsError: a provider cannot be used as it is set up.
     """
     if connections is None:
-        services._refuse_unset()  # noqa: SLF001 - both rooms wire one project's services together
+        services.refuse_unset()
     watchers: dict[str, Watcher] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name in sorted({item.provider for item in manifests}):
-            there = _standing(name, connections)
-            if there is None:
-                watchers[name] = await stack.enter_async_context(_watcher(services, name, lock))
-            else:
-                watchers[name] = _over(there, services)
+            connecting = _watcher(services, name, lock, connections)
+            watchers[name] = await stack.enter_async_context(connecting)
         yield watchers
 
 
@@ -130,65 +126,26 @@ def tracking_of(
     return Tracking(manifests, endpoints, lock.tracked, selection)
 
 
-def _standing(name: str, connections: Connections | None) -> Creator | None:
-    """The provider that a block of the run leads to already."""
-    if connections is None or name not in connections.homes:
-        return None
-    return connections.eyes.providers[connections.homes[name]]
-
-
-def _over(provider: Creator, services: Services) -> Watcher:
+@contextlib.asynccontextmanager
+async def _watcher(
+    services: Services, name: str, lock: Lock, connections: Connections | None
+) -> AsyncIterator[Watcher]:
+    """What watches one block: the kind's own, else whatever creates on it, which can be looked through."""
     from reconciler.adapters.providers.llamacloud_watch import LlamaCloudWatch
 
-    return LlamaCloudWatch(provider, services.stop)
+    block = services.block(name)
 
+    async def as_recorded(speaker: Creator) -> str:
+        # Without a project, the service takes the key's own.
+        return lock.projects.get(f"{name} {speaker.endpoint}", "")
 
-@contextlib.asynccontextmanager
-async def _watcher(services: Services, name: str, lock: Lock) -> AsyncIterator[Watcher]:
-    """A connection of its own for one block."""
-    match services.project.file.providers[name]:
-        case TalonicProvider() as spec:
-            async with _talonic(services, spec) as watcher:
-                yield watcher
-        case LlamaCloudProvider() | LocalProvider() as spec:
-            endpoint = services._endpoint(spec)  # noqa: SLF001 - as above
-            known = lock.projects.get(f"{name} {endpoint}")
-            project = (spec.project or known) if isinstance(spec, LlamaCloudProvider) else None
-            async with services._client(spec, endpoint) as speaker:  # noqa: SLF001 - as above
-                # Without a project, the service takes the key's own.
-                yield _over(speaker(project), services)
-
-
-@contextlib.asynccontextmanager
-async def _talonic(services: Services, spec: TalonicProvider) -> AsyncIterator[Watcher]:
-    from reconciler.adapters.providers.connection import TALONIC, connect, proxy_secrets
-    from reconciler.adapters.providers.limiter import Limiter
-    from reconciler.adapters.providers.talonic import BASE_URL, Talonic
-    from reconciler.core.validate.environment import TALONIC_KEYS
-
-    names = (spec.api_key.variable,) if spec.api_key else TALONIC_KEYS
-    key = next((value for item in names if (value := services.environ.get(item))), None)
-    if key is None:
-        raise SettingsError(
-            f"none of {', '.join(names)} is set: provider {spec.name} takes its API key from there",
-            where="reconciler.yaml",
-        )
-    endpoint = (spec.base_url or services.environ.get(TALONIC[0]) or BASE_URL).rstrip("/")
-    limiter = Limiter(
-        services.at_once,
-        clock=services.clock,
-        random=random.random,
-        patience=services.stop,
-        tell=lambda why, seconds: services.listen(Waiting(f"{spec.name}: {why}", seconds)),
-    )
-    async with connect(
-        endpoint, key, parallelism=services.at_once, variables=(TALONIC[0], names[0])
-    ) as client:
-        yield Talonic(
-            client,
-            endpoint=endpoint,
-            clock=services.clock,
-            limiter=limiter,
-            random=random.random,
-            secrets=proxy_secrets(services.environ),
-        )
+    kind = kind_of(services.project.file.providers[name], as_recorded)
+    if isinstance(kind, WatchedKind):
+        async with kind.watcher(block, services.means(block)) as watcher:
+            yield watcher
+    elif connections is not None and name in connections.homes:
+        yield LlamaCloudWatch(connections.eyes.providers[connections.homes[name]], services.stop)
+    else:
+        assert isinstance(kind, CreatingKind), "a kind that cannot be watched creates"
+        async with kind.creator(block, services.means(block)) as link:
+            yield LlamaCloudWatch(link.creator, services.stop)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from reconciler.model.secret import FromEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
+    from reconciler.model.kind import Installed
     from reconciler.model.manifest import BatchSet, TrackedBatch
-    from reconciler.model.secret import FromEnvironment
-    from reconciler.model.source import Diagnostic, Locator, Source
+    from reconciler.model.source import Diagnostic, Locator, Path, Source
 
 #: The longest that a create may take to take effect and be listed, unless the project file says more.
 DEFAULT_SETTLE = 30.0
@@ -59,7 +62,49 @@ class TalonicProvider:
     api_key: FromEnvironment | None = None
 
 
-ProviderSpec: TypeAlias = LocalProvider | LlamaCloudProvider | TalonicProvider
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignProvider:
+    """A service that an installed package speaks to.
+
+    Attributes:
+        type: what the package's entry point is called.
+        options: the block's other keys, frozen; ``{env: NAME}`` is a `FromEnvironment`.
+        installed: what is behind the type. Two blocks are no more alike for having the same.
+    """
+
+    name: str
+    type: str
+    options: Mapping[str, Any]
+    installed: Installed = field(compare=False, repr=False)
+
+    def secrets(self) -> Iterator[tuple[Path, str]]:
+        """Where an option names an environment variable, and which."""
+        yield from _variables_in(self.options, ())
+
+
+def _variables_in(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, FromEnvironment):
+        yield path, value.variable
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _variables_in(item, (*path, key))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _variables_in(item, (*path, index))
+
+
+ProviderSpec: TypeAlias = LocalProvider | LlamaCloudProvider | TalonicProvider | ForeignProvider
+
+
+def creates(spec: ProviderSpec) -> bool:
+    """Whether batches can be created on a block's service; else they are only watched (R16)."""
+    match spec:
+        case TalonicProvider():
+            return False
+        case ForeignProvider(installed=installed):
+            return installed.creates
+        case _:
+            return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,11 @@ spec:
         (
             PROJECT.replace("type: local,", "type: azure,"),
             [
-                "r.yaml:7:19: spec.providers.local.type: expected 'local', 'llamacloud' or 'talonic', got 'azure'"
+                (
+                    "r.yaml:7:19: spec.providers.local.type: 'azure' is not known; known here: 'llamacloud', 'local', "
+                    "'talonic'. Other types come with a package: install the one that offers 'azure' to this Python, "
+                    "as an entry point of the group 'reconciler.providers'"
+                )
             ],
         ),
         (

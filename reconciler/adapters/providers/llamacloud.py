@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from reconciler.adapters.providers.limiter import Limiter
     from reconciler.model.batch import Batch, Configuration, Directory, DirectoryFile, FileResult, Key
     from reconciler.model.intent import SendOutcome
+    from reconciler.model.kind import Turns
     from reconciler.model.ports import Clock, Listing
     from reconciler.model.watched import JobOutcome
 
@@ -95,7 +95,7 @@ class LlamaCloud:
         settle: float,
         clock: Clock,
         random: Callable[[], float],
-        limiter: Limiter,
+        limiter: Turns,
         worker: Callable[[], AbstractAsyncContextManager[Callable[[], None]]] | None = None,
         deadline: float = DEADLINE,
         secrets: Iterable[str] = (),

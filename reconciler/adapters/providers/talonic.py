@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from reconciler.adapters.providers.limiter import Limiter
     from reconciler.adapters.providers.listings import WatchedPage
+    from reconciler.model.kind import Turns
     from reconciler.model.ports import Clock
     from reconciler.model.watched import FileOutcome, Watched
 
@@ -60,7 +60,7 @@ class Talonic:
         *,
         endpoint: str,
         clock: Clock,
-        limiter: Limiter,
+        limiter: Turns,
         random: Callable[[], float],
         deadline: float = DEADLINE,
         secrets: Iterable[str] = (),

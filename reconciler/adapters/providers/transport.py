@@ -41,7 +41,7 @@ from reconciler.model.errors import NotSentError, ServiceError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from reconciler.adapters.providers.limiter import Limiter
+    from reconciler.model.kind import Turns
     from reconciler.model.ports import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Transport:
         *,
         endpoint: str,
         clock: Clock,
-        limiter: Limiter,
+        limiter: Turns,
         deadline: float = DEADLINE,
         secrets: Iterable[str] = (),
     ) -> None:

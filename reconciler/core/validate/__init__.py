@@ -7,7 +7,15 @@ each other. Faults are values too: they are gathered, placed, sorted (R17) and r
 
 from reconciler.core.validate.across import project_digest
 from reconciler.core.validate.environment import unset_variables
+from reconciler.core.validate.installed import foreign_types
 from reconciler.core.validate.manifests import Manifests, validate_manifests
 from reconciler.core.validate.project import validate_project
 
-__all__ = ["Manifests", "project_digest", "unset_variables", "validate_manifests", "validate_project"]
+__all__ = [
+    "Manifests",
+    "foreign_types",
+    "project_digest",
+    "unset_variables",
+    "validate_manifests",
+    "validate_project",
+]

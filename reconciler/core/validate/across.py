@@ -14,13 +14,13 @@ from reconciler.core.validate.kinds import BATCH_SET
 from reconciler.core.validate.words import meant, shown
 from reconciler.model.canonical import digest
 from reconciler.model.manifest import BatchSet, ById, TrackedBatch
-from reconciler.model.project import TalonicProvider
+from reconciler.model.project import ForeignProvider, TalonicProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.model.batch import JobType
-    from reconciler.model.project import ProjectFile
+    from reconciler.model.project import ProjectFile, ProviderSpec
     from reconciler.model.source import Document, Value
 
 _NAME = ("metadata", "name")
@@ -65,9 +65,19 @@ def provider_faults(document: Document, project: ProjectFile) -> Iterator[Fault]
     provider = project.providers.get(name)
     if provider is None:
         yield Fault(path, f"there is no provider {shown(name)}{meant(name, project.providers)}")
-    elif document.value["kind"] == BATCH_SET and isinstance(provider, TalonicProvider):
-        message = f"{shown(name)} cannot create batches, because Talonic forms them by itself"
+    elif document.value["kind"] == BATCH_SET and (why := _cannot_create(provider)):
+        message = f"{shown(name)} cannot create batches, because {why}"
         yield Fault(path, f"{message}: use kind TrackedBatch, which observes them")
+
+
+def _cannot_create(provider: ProviderSpec) -> str:
+    match provider:
+        case TalonicProvider():
+            return "Talonic forms them by itself"
+        case ForeignProvider(type=kind, installed=installed) if not installed.creates:
+            return f"{installed.package} can only watch those of type {shown(kind)}"
+        case _:
+            return ""
 
 
 def _spec(document: Document) -> Mapping[str, Value]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from reconciler.core.validate.words import dotted
 from reconciler.model.manifest import BatchSet, InlineWebhook, TrackedBatch
 from reconciler.model.project import (
+    ForeignProvider,
     LlamaCloudProvider,
     LocalProvider,
     ProviderSpec,
@@ -37,11 +39,11 @@ def unset_variables(
     used = {item.provider for item in sets} | {item.provider for item in tracked}
     found: list[Diagnostic] = []
     for name, provider in sorted(project.providers.items()):
-        variables = _key_variables(provider)
-        if name in used and variables and not any(environment.get(item) for item in variables):
-            path: Path = ("spec", "providers", name, "apiKey", "env")
-            message = f"{_unset(variables)}: provider {name!r} takes its API key from there"
-            found.append(Diagnostic(project.locate(path), message, Severity.WARNING))
+        for option, variables, what in _variables(provider):
+            if name in used and not any(environment.get(item) for item in variables):
+                path: Path = ("spec", "providers", name, *option, "env")
+                message = f"{_unset(variables)}: provider {name!r} takes its {what} from there"
+                found.append(Diagnostic(project.locate(path), message, Severity.WARNING))
     for item in sets:
         for path, secret in _secrets(item):
             if not environment.get(secret.variable):
@@ -60,19 +62,23 @@ def _unset(variables: tuple[str, ...]) -> str:
             return f"none of the environment variables {', '.join(variables)} is set"
 
 
-def _key_variables(provider: ProviderSpec) -> tuple[str, ...]:
+def _variables(provider: ProviderSpec) -> Iterator[tuple[Path, tuple[str, ...], str]]:
+    """Where a block names secrets, the variables any of which holds each, and what each is."""
     match provider:
         case LocalProvider():
-            return ()
+            return
         case (
             LlamaCloudProvider(api_key=FromEnvironment(variable))
             | TalonicProvider(api_key=FromEnvironment(variable))
         ):
-            return (variable,)
+            yield ("apiKey",), (variable,), "API key"
         case LlamaCloudProvider():
-            return LLAMACLOUD_KEYS
+            yield ("apiKey",), LLAMACLOUD_KEYS, "API key"
         case TalonicProvider():
-            return TALONIC_KEYS
+            yield ("apiKey",), TALONIC_KEYS, "API key"
+        case ForeignProvider():
+            for path, variable in provider.secrets():
+                yield path, (variable,), dotted(path)
         case _:
             assert_never(provider)
 

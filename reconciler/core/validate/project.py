@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.core.validate.faults import Fault, placed
 from reconciler.core.validate.formats import base_url, settle_time
+from reconciler.core.validate.installed import NO_KINDS, foreign_faults, foreign_provider
 from reconciler.core.validate.kinds import PROJECT, kind_faults
 from reconciler.core.validate.schema import Checker
 from reconciler.model.canonical import digest
@@ -26,11 +27,16 @@ from reconciler.model.source import Diagnostic, Source
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from reconciler.model.kind import Kinds
     from reconciler.model.source import Document
 
 
 def validate_project(
-    documents: Sequence[Document], schemas: Mapping[str, Mapping[str, Any]], *, file: str
+    documents: Sequence[Document],
+    schemas: Mapping[str, Mapping[str, Any]],
+    *,
+    file: str,
+    kinds: Kinds = NO_KINDS,
 ) -> tuple[ProjectFile | None, tuple[Diagnostic, ...]]:
     """The project file's value, or what is wrong with it.
 
@@ -38,6 +44,7 @@ def validate_project(
         documents: the documents of the project file, of which there should be one.
         schemas: the JSON Schemas by kind.
         file: the project file's name, for when it has no document.
+        kinds: the kinds of providers beside ours that the documents name, as far as they are installed.
 
     Returns:
         The value, or None; and diagnostics, sorted. There is a value exactly if there is no error.
@@ -58,12 +65,13 @@ def validate_project(
             projects.append(document)
             if not faults:
                 diagnostics += placed(document, Checker(schemas[PROJECT]).faults(document.value))
+                diagnostics += placed(document, foreign_faults(document.value, kinds))
     if not projects and not diagnostics:
         message = "the file holds no Project: `reconciler init` writes one to begin with"
         diagnostics.append(Diagnostic(Source(file), message))
     if diagnostics:
         return None, tuple(sorted(diagnostics))
-    return _build(projects[0]), ()
+    return _build(projects[0], kinds), ()
 
 
 def _spec(document: Document) -> Mapping[str, Any]:
@@ -72,7 +80,7 @@ def _spec(document: Document) -> Mapping[str, Any]:
     return spec
 
 
-def _build(document: Document) -> ProjectFile:
+def _build(document: Document, kinds: Kinds) -> ProjectFile:
     value: Mapping[str, Any] = document.value
     spec = _spec(document)
     state, limits = spec.get("state", {}), spec.get("limits", {})
@@ -80,7 +88,9 @@ def _build(document: Document) -> ProjectFile:
         name=value["metadata"]["name"],
         source=document.source,
         manifests=tuple(spec["manifests"]),
-        providers=MappingProxyType({name: _provider(name, item) for name, item in spec["providers"].items()}),
+        providers=MappingProxyType(
+            {name: _provider(name, item, kinds) for name, item in spec["providers"].items()}
+        ),
         state=FileState(path=state.get("path", "reconciler.lock"), exclusive="exclusive" in state),
         limits=Limits(
             max_creates=_whole(limits.get("maxCreates")),
@@ -93,7 +103,7 @@ def _build(document: Document) -> ProjectFile:
     )
 
 
-def _provider(name: str, spec: Mapping[str, Any]) -> ProviderSpec:
+def _provider(name: str, spec: Mapping[str, Any], kinds: Kinds) -> ProviderSpec:
     match spec["type"]:
         case "local":
             return LocalProvider(name=name, root=spec["root"], configurations=spec.get("configurations"))
@@ -108,8 +118,8 @@ def _provider(name: str, spec: Mapping[str, Any]) -> ProviderSpec:
             )
         case "talonic":
             return TalonicProvider(name=name, base_url=_base_url(spec), api_key=_variable(spec))
-        case other:
-            raise AssertionError(f"the schema allows a provider type {other!r} that is not built here")
+        case _:
+            return foreign_provider(name, spec, kinds)
 
 
 def _base_url(spec: Mapping[str, Any]) -> str | None:

@@ -78,18 +78,21 @@ def _sentence(error: ValidationError, path: Path) -> str:
         case "type":
             return _wrong_type(schema, value, limit)
         case "enum":
-            return _not_one_of(value, limit)
+            return _not_one_of(value, limit, path)
         case "const":
-            return _not_one_of(value, [limit])
+            return _not_one_of(value, [limit], path)
         case "pattern":
             there = "" if is_secret(path) else f"{shown(value)}: "
             return f"{there}{schema.get('patternErrorMessage', 'this text does not fit')}"
         case "format":
             return error.message
-        case bound:
+        case bound if bound in _BOUNDS:
             return _BOUNDS[str(bound)].format(
                 limit=limit, value=value if isinstance(value, (int, float)) else len(value)
             )
+        case other:  # of an installed package's schema; ours use no other, which a test holds
+            bound = f": {limit}" if isinstance(limit, (bool, int, float)) else ""
+            return str(schema.get("errorMessage") or f"this does not fit the schema's {other!r}{bound}")
 
 
 def _wrong_type(schema: dict[str, Any], value: object, wanted: str) -> str:
@@ -100,10 +103,10 @@ def _wrong_type(schema: dict[str, Any], value: object, wanted: str) -> str:
     return f"{sentence}; got {got}" if ":" in sentence else f"{sentence}, got {got}"
 
 
-def _not_one_of(value: object, allowed: list[str]) -> str:
-    if not isinstance(value, str):
+def _not_one_of(value: object, allowed: list[Any], path: Path) -> str:
+    if not isinstance(value, str) or is_secret(path):
         return f"expected {one_of(allowed)}, got {kind_of(value)}"
-    near = meant(value, allowed)
+    near = meant(value, [word for word in allowed if isinstance(word, str)])
     if near.endswith("?"):
         return f"{shown(value)} is not known{near}"
     return f"expected {one_of(allowed)}, got {shown(value)}"

@@ -6,6 +6,8 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from reconciler.model.secret import sounds_secret
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -59,7 +61,7 @@ def schema_type(name: str) -> str:
 
 def is_secret(path: Path) -> bool:
     """Whether what stands at this path may be a secret."""
-    return any(part in _SECRET for part in path)
+    return any(part in _SECRET or sounds_secret(str(part)) for part in path)
 
 
 def dotted(path: Path) -> str:

@@ -215,15 +215,15 @@ class ProviderContract:
         async def scenario(stand: ProviderStand, provider: Creator) -> None:
             batch = await created(provider, stand.works()[0])
             other = f"{batch.id[:-1]}{'0' if batch.id[-1] != '0' else '1'}"
-            for name, asked in (
-                ("get", provider.get(other)),
-                ("results", provider.results(other)),
-                ("cancel", provider.cancel(other)),
-                ("directory", provider.directory(f"{batch.key.directory}-0")),
-                ("files", _all_files(provider, f"{batch.key.directory}-0")),
+            for name, ask in (
+                ("get", lambda: provider.get(other)),
+                ("results", lambda: provider.results(other)),
+                ("cancel", lambda: provider.cancel(other)),
+                ("directory", lambda: provider.directory(f"{batch.key.directory}-0")),
+                ("files", lambda: _all_files(provider, f"{batch.key.directory}-0")),
             ):
                 try:
-                    found = await asked
+                    found: object = await ask()
                 except NotFoundError:
                     continue
                 except ServiceError as error:

@@ -147,8 +147,12 @@ class Services:
     def block(self, name: str) -> Block:
         """A provider block, as its kind is given it."""
         spec = self._specs[name]
-        options = spec.options if isinstance(spec, ForeignProvider) else {}
-        return Block(name=name, options=options, folder=self.project.folder, environ=self.environ)
+        made = Block(name=name, options={}, folder=self.project.folder, environ=self.environ)
+        if not isinstance(spec, ForeignProvider):
+            return made
+        # Finding a place takes reading the file again; ours name the file, and what to change in it.
+        where = str(self.project.file.locate(("spec", "providers", name)))
+        return replace(made, options=spec.options, where=where)
 
     def means(self, block: Block) -> Means:
         """What a connection is lent. Its turns are its own: each service is pressed by itself."""

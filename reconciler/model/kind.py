@@ -30,12 +30,14 @@ class Block:
             `FromEnvironment`, whose value only `secret` gives.
         folder: the folder of the project file, absolute: paths among the options are relative to it.
         environ: the environment's variables.
+        where: the place of the block, for errors.
     """
 
     name: str
     options: Mapping[str, Any]
     folder: str
     environ: Mapping[str, str]
+    where: str = "reconciler.yaml"
 
     def secret(self, option: str) -> str:
         """The value of an option that is written as ``{env: NAME}``.
@@ -47,13 +49,13 @@ class Block:
         if not isinstance(value, FromEnvironment):
             raise SettingsError(
                 f"provider {self.name} has no {option}",
-                where="reconciler.yaml",
+                where=self.where,
                 next=f"Name the variable that holds it: {option}: {{env: NAME}}",
             )
         if not (found := self.environ.get(value.variable)):
             raise SettingsError(
                 f"the environment variable {value.variable} is not set",
-                where="reconciler.yaml",
+                where=self.where,
                 why=f"provider {self.name} takes its {option} from there",
             )
         return found

@@ -7,7 +7,7 @@ between. Smaller are times, and this file is the one place where they are made s
   settle time, waits, back-off, Retry-After and the age of a look keep their proportions, whatever their
   constants are called, and none of them is patched. The service's clock goes as fast (`--speed`).
 - httpx knows no other clock than the machine's, so its time-outs, and the deadline of a request, are given as
-  arguments to the two callables that `api.services` makes a connection with (`scaled`). The size of a
+  arguments to the two callables that `api.kinds` makes a connection with (`scaled`). The size of a
   page is patched there as well, so that a few batches fill several pages.
 
 Which faults there are stands in `faults_cells`, what is done under them in `faults_round`.

@@ -68,6 +68,7 @@ def test_a_wheel_that_is_installed_elsewhere_validates(elsewhere: Path, tmp_path
     (wheel,) = tmp_path.glob("batch_reconciler-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"reconciler/py.typed", "reconciler/schemas/batch-set.json"} <= set(names)
+    assert {"reconciler/provider.py", "reconciler/testing/__init__.py"} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "examples"))]
     _install(elsewhere, wheel)
     where = _run(elsewhere, "-c", "import reconciler; print(reconciler.__file__)", cwd=tmp_path)

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 import reconciler
+import reconciler.provider
+import reconciler.testing
 
 _SURFACE = """
 Action ActionKind Address Applied AuthenticationError Batch Diagnostic Finding ForbiddenError
@@ -17,9 +19,23 @@ ServiceError SettingsError Severity Source StalePlanError StateError Status Stop
 UnexpectedReplyError apply load plan validate
 """
 
+#: What authors of packages import: their own releases hang on it.
+_PROVIDER = """
+SECRET AuthenticationError Batch Block Configuration Created CreatingKind Creator Directory
+DirectoryFile FileCounts FileOutcome FileResult FileStatus ForbiddenError InstalledKind
+InvalidRequestError JobOutcome JobType Key Link Listing Means NotFoundError NotSent NotSentError Page
+PaymentError RateLimitedError Rejected SendOutcome ServiceError SettingsError Status Throttled Unanswered
+UnavailableError UnexpectedReplyError Watched WatchedId WatchedKind Watcher Withheld
+"""
+_TESTING = "ProviderContract ProviderStand Trouble WatcherContract WatcherStand borrowed connected watching"
+
 
 def test_the_public_names_are_these() -> None:
     assert sorted(reconciler.__all__) == sorted(_SURFACE.split())
+    assert sorted(reconciler.provider.__all__) == sorted(_PROVIDER.split())
+    assert sorted(reconciler.testing.__all__) == sorted(_TESTING.split())
+    for face in (reconciler.provider, reconciler.testing):
+        assert all(hasattr(face, name) for name in face.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(_SURFACE.split()))
@@ -49,9 +65,24 @@ def test_a_name_of_the_model_does_not_import_the_engine() -> None:
     assert not {name for name in loaded if name.startswith(("reconciler.engine", "reconciler.adapters"))}
 
 
+def test_a_package_of_a_provider_imports_nouns_and_no_machinery() -> None:
+    loaded = _modules("import reconciler.provider")
+    ours = {name for name in loaded if name.startswith("reconciler.")}
+    assert {name for name in ours if not name.startswith("reconciler.model")} == {"reconciler.provider"}
+    assert not loaded & {"httpx", "jsonschema", "pytest", "click"}
+
+
+def test_the_suite_for_packages_of_providers_leans_on_pytest_alone() -> None:
+    loaded = _modules("import reconciler.testing")
+    assert "pytest" in loaded
+    assert not loaded & {"httpx", "hypothesis", "starlette", "click"}
+    assert not {name for name in loaded if name.startswith(("reconciler.api", "reconciler.emulator"))}
+
+
 def test_reading_manifests_imports_neither_httpx_nor_the_emulator() -> None:
     loaded = _modules("import reconciler; reconciler.validate('/nonexistent')")
-    assert not loaded & {"httpx", "starlette", "sqlite3", "deepdiff", "liteparse"}
+    assert not loaded & {"httpx", "starlette", "sqlite3", "deepdiff", "liteparse", "pytest"}
+    assert "reconciler.adapters.providers.registry" not in loaded
 
 
 def test_the_version_is_told_without_importing_the_command_line() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.adapters.providers.wording import one_line
 from reconciler.model.errors import ReconcilerError, ServiceError, SettingsError, UnexpectedReplyError
+from reconciler.model.events import Warned
 from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered, Withheld
 from reconciler.model.kind import CreatingKind, Link, WatchedKind
 
@@ -69,38 +70,51 @@ class _Foreign:
             found = spec.installed.kind.endpoint(block)
         except ReconcilerError:
             raise
-        except Exception as error:
-            raise self._defect("failed to say where its block leads", _named(error)) from error
+        except Exception as error:  # noqa: BLE001 - of a package that is not ours
+            raise self._defect(block, "failed to say where its block leads", type(error).__name__) from None
         start = f"{spec.type}:"
         if not _is(found, str) or not found.startswith(start) or not found.isprintable():
             raise self._defect(
-                f"gives {found!r:.100} as its endpoint", f"it has to be one line that begins with {start!r}"
+                block,
+                f"gives {found!r:.100} as its endpoint",
+                f"it has to be one line that begins with {start!r}",
             )
         if len(found) > _LONGEST_ENDPOINT:
-            raise self._defect(f"gives an endpoint of {len(found):,} characters", "1,024 are allowed")
+            raise self._defect(block, f"gives an endpoint of {len(found):,} characters", "1,024 are allowed")
         return found
 
+    @asynccontextmanager
     async def _entered(
-        self, stack: AsyncExitStack, connect: Callable[[], AbstractAsyncContextManager[T]], means: Means
-    ) -> T:
+        self, connect: Callable[[], AbstractAsyncContextManager[T]], block: Block, means: Means
+    ) -> AsyncIterator[T]:
+        stack = AsyncExitStack()
         try:
-            return await stack.enter_async_context(connect())
+            made = await stack.enter_async_context(connect())
         except ReconcilerError as error:
             raise _redacted(error, means.redact) from None  # what it was raised from may hold a secret
         except Exception as error:  # noqa: BLE001 - of a package that is not ours
-            raise self._defect("failed to connect", means.redact(_named(error))) from None
+            raise self._defect(block, "failed to connect", means.redact(_named(error))) from None
+        try:
+            yield made
+        finally:
+            try:
+                await stack.aclose()
+            except Exception as error:  # noqa: BLE001 - as above, and all that was done is recorded
+                who = f"provider {block.name}: {self._spec.installed.package}"
+                means.listen(Warned(f"{who} failed to disconnect: {means.redact(_named(error))}"))
 
-    def _hold_to(self, endpoint: str, its: str) -> None:
+    def _hold_to(self, block: Block, endpoint: str, its: object) -> None:
         if its != endpoint:
             raise self._defect(
+                block,
                 f"is connected to {its!r:.100} and not to {endpoint!r:.100}",
                 "keys carry the endpoint, so it has to be the same before and after",
             )
 
-    def _defect(self, what: str, why: str) -> SettingsError:
+    def _defect(self, block: Block, what: str, why: str) -> SettingsError:
         return SettingsError(
             f"provider {self._spec.name}: {self._spec.installed.package} {what}",
-            where="reconciler.yaml",
+            where=block.where,
             why=why,
             next="Another version of the package may help; it is not reconciler's own",
         )
@@ -117,16 +131,17 @@ class _Creating(_Foreign):
         """
         kind, endpoint = self._spec.installed.kind, self.endpoint(block)
         assert isinstance(kind, CreatingKind), "validation lets no set use another"
-        async with AsyncExitStack() as stack:
-            link = await self._entered(stack, lambda: kind.creator(block, means), means)
+        async with self._entered(lambda: kind.creator(block, means), block, means) as link:
             if not _is(link, Link):
-                raise self._defect(f"connected with a {type(link).__name__}", "a Link is needed")
+                raise self._defect(block, f"connected with a {type(link).__name__}", "a Link is needed")
             if not _is(link.project, str) or not link.project.isprintable() or not link.project:
-                raise self._defect(f"gives {link.project!r:.100} as the project", "a line of text is needed")
-            self._hold_to(endpoint, link.creator.endpoint)
-            settle = link.creator.settle
-            if not _is(settle, int, float) or not 0 <= settle < math.inf:
-                raise self._defect(f"gives {settle!r:.100} as the settle time", "seconds are needed")
+                raise self._defect(
+                    block, f"gives {link.project!r:.100} as the project", "a line of text is needed"
+                )
+            self._hold_to(block, endpoint, getattr(link.creator, "endpoint", None))
+            settle: object = getattr(link.creator, "settle", None)
+            if not isinstance(settle, (int, float)) or not 0 <= settle < math.inf:
+                raise self._defect(block, f"gives {settle!r:.100} as the settle time", "seconds are needed")
             yield Link(link.project, _HeldCreator(link.creator, self._spec, means.redact))
 
 
@@ -136,9 +151,8 @@ class _Watched(_Foreign):
         """Connect, and hold what the connection does to the port; for errors see `creator`."""
         kind, endpoint = self._spec.installed.kind, self.endpoint(block)
         assert isinstance(kind, WatchedKind), "validation lets no TrackedBatch use another"
-        async with AsyncExitStack() as stack:
-            watcher = await self._entered(stack, lambda: kind.watcher(block, means), means)
-            self._hold_to(endpoint, watcher.endpoint)
+        async with self._entered(lambda: kind.watcher(block, means), block, means) as watcher:
+            self._hold_to(block, endpoint, getattr(watcher, "endpoint", None))
             yield _HeldWatcher(watcher, self._spec, means.redact)
 
 

@@ -186,9 +186,9 @@ class ProviderContract:
         """Page after page, to a page without a next one; no token comes twice."""
 
         async def scenario(stand: ProviderStand, provider: Creator) -> None:
-            made = [(await created(provider, key)).id for key in stand.works()]
-            listed = [batch.id for batch in await everything(provider)]
-            assert sorted(listed) == sorted(made), "a listing has each live batch once"
+            made = [((await created(provider, key)).id, key) for key in stand.works()]
+            listed = [(batch.id, batch.key) for batch in await everything(provider)]
+            assert sorted(listed) == sorted(made), "a listing has each live batch once, under its key"
 
         self._try(tmp_path, scenario)
 

@@ -178,6 +178,14 @@ class OverlappingPages(ShelfProvider):
         return str(start + 1) if start + 2 < len(found) else None
 
 
+class ListsForAnother(ShelfProvider):
+    async def list_page(self, listing: Listing, token: str | None) -> Page:
+        page = await super().list_page(listing, token)
+        return page._replace(
+            batches=[replace(item, key=item.key._replace(endpoint="shelf:two")) for item in page.batches]
+        )
+
+
 class NoFilterByDirectory(ShelfProvider):
     def fits(self, batch: Batch, listing: Listing) -> bool:
         return super().fits(batch, listing._replace(directory=None))
@@ -364,6 +372,7 @@ _BROKEN: list[tuple[str, type[ShelfProvider], Trouble | None]] = [
     ("test_a_listing_ends_and_has_each_batch_once", EndlessListing, None),
     ("test_a_listing_ends_and_has_each_batch_once", FirstPageOnly, None),
     ("test_a_listing_ends_and_has_each_batch_once", OverlappingPages, None),
+    ("test_a_listing_ends_and_has_each_batch_once", ListsForAnother, None),
     ("test_filters_are_exact", NoFilterByDirectory, None),
     ("test_filters_are_exact", NoFilterByStatus, None),
     ("test_filters_are_exact", AfterWithoutOn, None),

@@ -214,6 +214,22 @@ def test_what_the_objection_raises_is_not_the_packages(raised: Exception) -> Non
     assert caught.value is raised
 
 
+def test_a_batch_of_another_service_is_not_taken_for_one_of_this() -> None:
+    shelf = Shelf()
+    shelf.make(ShelfStand(ShelfProvider).works()[0]._replace(endpoint="shelf:two"))
+
+    async def reads(provider: Creator) -> None:
+        for ask in (
+            lambda: provider.list_page(Listing(), None),
+            lambda: provider.get("bat-1"),
+            lambda: provider.cancel("bat-1"),
+        ):
+            with pytest.raises(UnexpectedReplyError, match="gave a batch of 'shelf:two'"):
+                await ask()
+
+    within(Kind(ShelfProvider(shelf)), reads)
+
+
 def test_an_error_keeps_its_class_and_loses_its_secrets() -> None:
     class Telling(ShelfProvider):
         def known(self, batch: str) -> Any:  # noqa: ANN401 - it only raises
@@ -386,6 +402,52 @@ def test_its_batches_are_created_and_then_they_stand(folder: Path) -> None:
     ]
     assert apply(load(folder), environ={"ACME_KEY": "a secret of acme"}).results == ()
     assert "acme:acme:1 prj-shelf dir-one parse_v2 cfg-1" in (folder / "reconciler.lock").read_text()
+
+
+_WATCHED = """
+from provider_shelf import Shelf, ShelfStand, ShelfProvider, ShelfWatcher
+SHELF = Shelf()
+for work in ShelfStand(ShelfProvider).works():
+    SHELF.make(work)
+
+class Watcher(ShelfWatcher):
+    endpoint = "acme:acme:1"
+
+class Acme(Acme):
+    @asynccontextmanager
+    async def watcher(self, block, means):
+        yield Watcher(SHELF)
+"""
+
+_ONE_MORE = """
+from provider_shelf import ShelfStand
+SHELF.make(ShelfStand(Provider).works()[0]._replace(endpoint=Provider.endpoint))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "statuses"),
+    [
+        (KIND.replace("def creator", "def unused") + _WATCHED, "running"),
+        (
+            KIND + _SHELVED + _ONE_MORE,
+            "RUNNING",
+        ),
+    ],
+    ids=["its own watcher", "through its creator"],
+)
+def test_its_batches_are_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, statuses: str
+) -> None:
+    packages = Packages(tmp_path / "site", monkeypatch)
+    packages.add("acme-batches", "acme = acme_batches:Acme", acme_batches=kind)
+    (tmp_path / "reconciler.yaml").write_text(_PROJECT)
+    (tmp_path / "a.set.yaml").write_text(
+        "apiVersion: reconciler/v1\nkind: TrackedBatch\nmetadata: {name: seen}\n"
+        f"spec: {{provider: one, statuses: [{statuses}]}}\n"
+    )
+    apply(load(tmp_path), environ={"ACME_KEY": "a secret of acme"})
+    assert '"endpoint":"acme:acme:1","' in (tmp_path / "reconciler.lock").read_text()
 
 
 def test_two_blocks_that_lead_to_one_place_and_differ_are_refused(folder: Path) -> None:

@@ -209,10 +209,13 @@ class _HeldCreator(_Held):
         return self._creator.clock
 
     async def list_page(self, listing: Listing, token: str | None) -> Page:
-        return await self._asked(self._creator.list_page(listing, token))
+        page = await self._asked(self._creator.list_page(listing, token))
+        for batch in page.batches:
+            self._hold(batch)
+        return page
 
     async def get(self, batch: str) -> Batch:
-        return await self._asked(self._creator.get(batch))
+        return self._hold(await self._asked(self._creator.get(batch)))
 
     async def results(self, batch: str) -> tuple[FileResult, ...] | None:
         return await self._asked(self._creator.results(batch))
@@ -221,7 +224,7 @@ class _HeldCreator(_Held):
         return await self._asked(self._creator.job_outcome(job, name))
 
     async def cancel(self, batch: str) -> Batch:
-        return await self._asked(self._creator.cancel(batch))
+        return self._hold(await self._asked(self._creator.cancel(batch)))
 
     async def directory(self, directory: str) -> Directory:
         return await self._asked(self._creator.directory(directory))
@@ -265,6 +268,14 @@ class _HeldCreator(_Held):
 
     def working(self) -> AbstractAsyncContextManager[Callable[[], None] | None]:
         return self._creator.working()
+
+    def _hold(self, batch: Batch) -> Batch:
+        """A batch that says it is of another service would be nobody's, and its work be created again."""
+        if batch.key.endpoint != self._endpoint:
+            raise UnexpectedReplyError(
+                f"{self._package} gave a batch of {batch.key.endpoint!r:.100}", where=self._endpoint
+            )
+        return batch
 
 
 class _HeldWatcher(_Held):

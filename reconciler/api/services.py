@@ -141,7 +141,8 @@ class Services:
         return frozenset(
             name
             for name, spec in self._specs.items()
-            if creates(spec) and kind_of(spec, self._asking(name, Lock())).endpoint(self.block(name)) in endpoints
+            if creates(spec)
+            and kind_of(spec, self._asking(name, Lock())).endpoint(self.block(name)) in endpoints
         )
 
     def block(self, name: str) -> Block:

@@ -124,6 +124,28 @@ def test_options_are_held_to_the_packages_schema(
     assert said(project(folder, f"{{type: acme{options}}}")) == [f"reconciler.yaml:{m}" for m in messages]
 
 
+def test_words_of_json_schema_that_ours_do_not_use_have_a_sentence_too(
+    packages: Packages, folder: Path
+) -> None:
+    text = KIND.replace('"maximum": 3', '"multipleOf": 2').replace(
+        '"pattern": "^acme:.*$"', '"format": "uri"'
+    )
+    text = text.replace('"required": ["url"]', '"not": {"required": ["depth"]}, "oneOf": [{}, {}]')
+    text = text.replace(
+        "SECRET,",
+        'SECRET, "size": {"type": ["string", "integer"]}, "map": {"type": "object", '
+        '"patternProperties": {"^x": {"type": "string"}}, "additionalProperties": False},',
+    )
+    packages.add("acme-batches", "acme = acme_batches:Acme", acme_batches=text)
+    assert said(project(folder, "{type: acme, url: 'no uri', depth: 3, size: [], map: {xa: b, y: c}}")) == [
+        "reconciler.yaml:7:5: spec.providers.mine: this does not fit the schema's 'not'",
+        "reconciler.yaml:7:11: spec.providers.mine: this does not fit the schema's 'oneOf'",
+        "reconciler.yaml:7:46: spec.providers.mine.depth: this does not fit the schema's 'multipleOf': 2",
+        "reconciler.yaml:7:55: spec.providers.mine.size: expected text or a whole number, got a list",
+        "reconciler.yaml:7:72: spec.providers.mine.map.y: unknown key 'y'",
+    ]
+
+
 _USELESS = {
     "no module": (
         "acme = nowhere:Acme",

@@ -7,6 +7,7 @@ instead, and what was probably meant. Sentences that belong to one place stand i
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.validate.faults import Fault
@@ -48,15 +49,16 @@ def faults_of(error: ValidationError) -> Iterator[Fault]:
         # jsonschema reports a bad key at the mapping that holds it.
         yield Fault((*path, str(value)), _sentence(error, path), key=True)
     elif error.validator == "not":
-        yield Fault(path, schema["errorMessage"], key=True)
+        yield Fault(path, schema.get("errorMessage", _misfit("not")), key=True)
     else:
         yield Fault(path, _sentence(error, path))
 
 
 def _unknown_keys(schema: Any, value: Any, path: Path) -> Iterator[Fault]:  # noqa: ANN401 - JSON
     known = schema.get("properties", {})
+    patterns = schema.get("patternProperties", {})
     for key in value:
-        if key not in known:
+        if key not in known and not any(re.search(pattern, key) for pattern in patterns):
             where, name = (path, "") if is_secret(path) else ((*path, key), f" {shown(key)}")
             yield Fault(where, f"unknown key{name}{meant(key, known)}", key=True)
 
@@ -92,12 +94,18 @@ def _sentence(error: ValidationError, path: Path) -> str:
             )
         case other:  # of an installed package's schema; ours use no other, which a test holds
             bound = f": {limit}" if isinstance(limit, (bool, int, float)) else ""
-            return str(schema.get("errorMessage") or f"this does not fit the schema's {other!r}{bound}")
+            return str(schema.get("errorMessage") or f"{_misfit(str(other))}{bound}")
 
 
-def _wrong_type(schema: dict[str, Any], value: object, wanted: str) -> str:
+def _misfit(keyword: str) -> str:
+    """For the words of JSON Schema that our own schemas do not use, and an installed package's may."""
+    return f"this does not fit the schema's {keyword!r}"
+
+
+def _wrong_type(schema: dict[str, Any], value: object, wanted: str | list[str]) -> str:
     got = kind_of(value)
-    sentence = schema.get("errorMessage") or f"expected {schema_type(wanted)}"
+    names = [wanted] if isinstance(wanted, str) else wanted
+    sentence = schema.get("errorMessage") or f"expected {' or '.join(map(schema_type, names))}"
     if sentence == "expected text" and isinstance(value, (bool, int, float)):
         got += ": quote it"
     return f"{sentence}; got {got}" if ":" in sentence else f"{sentence}, got {got}"

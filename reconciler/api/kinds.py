@@ -71,7 +71,7 @@ class Cloud:
 
         endpoint = self.endpoint(block)
         names = (self.spec.api_key.variable,) if self.spec.api_key else LLAMACLOUD_KEYS
-        key = _key(block, names, why="something that is recorded there is open or has to be cancelled")
+        key = _key(block, names, why="no set uses it, but what was asked for or what is recorded needs it")
 
         def speaking_for(project: str | None) -> Creator:
             return LlamaCloud(

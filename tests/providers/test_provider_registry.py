@@ -331,5 +331,7 @@ def test_nobody_looks_for_packages_where_all_types_are_ours(folder: Path) -> Non
 
 def test_only_packages_that_are_named_are_imported(packages: Packages, folder: Path) -> None:
     packages.add("acme-batches", "acme = acme_batches:Acme", acme_batches=KIND)
-    packages.add("loud", "loud = loud:Loud", loud="raise AssertionError")
+    packages.add("other", "other = other_batches:Acme", other_batches=KIND)
     assert said(project(folder, "{type: acme, url: 'acme:1'}")) == []
+    assert "acme_batches" in sys.modules
+    assert "other_batches" not in sys.modules

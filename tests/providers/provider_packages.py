@@ -17,6 +17,7 @@ from reconciler.provider import SECRET
 
 class Acme:
     schema = {"properties": {"url": {"type": "string", "pattern": "^acme:.*$"}, "apiKey": SECRET,
+                             "accessToken": SECRET,
                              "depth": {"type": "integer", "maximum": 3}}, "required": ["url"]}
 
     def endpoint(self, block):

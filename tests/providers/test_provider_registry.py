@@ -112,6 +112,15 @@ def test_an_unset_variable_is_a_warning_at_its_place(packages: Packages, folder:
             ],
         ),
         (
+            ", url: 'acme:1', accessToken: {env: 'hunter2!'}",
+            [
+                (
+                    "7:58: spec.providers.mine.accessToken.env: the name of an environment variable has "
+                    "letters, digits and '_', and does not begin with a digit"
+                )
+            ],
+        ),
+        (
             ", url: 'acme:1', apiKey: {env: A, hunter2: x}",
             ["7:39: spec.providers.mine.apiKey: unknown key; known here: 'env'"],
         ),

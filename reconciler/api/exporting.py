@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from reconciler.model.errors import SettingsError
-from reconciler.model.project import TalonicProvider
+from reconciler.model.project import creates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,9 +22,7 @@ def blocks_of(project: Project, names: Sequence[str]) -> frozenset[str]:
     Raises:
         SettingsError: there is no such block, or its batches are only watched.
     """
-    creating = {
-        name for name, spec in project.file.providers.items() if not isinstance(spec, TalonicProvider)
-    }
+    creating = {name for name, spec in project.file.providers.items() if creates(spec)}
     for name in names:
         if name in project.file.providers and name not in creating:
             raise SettingsError(

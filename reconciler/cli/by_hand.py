@@ -42,7 +42,7 @@ def cancel_command(
 ) -> int:
     """Ask the service to cancel the batch that stands at ADDRESS (SET/DIRECTORY_ID).
 
-    With BATCH_ID, another batch that is recorded there, such as a surplus one. The service cancels when it
+    With BATCH_ID, another batch of the same work, such as a surplus one. The service cancels when it
     gets to it; a request whose reply is lost is not sent again, but looked after. What was cancelled is not
     created again until the manifest says so (rerun.after, or rerun.onCancelled).
     """

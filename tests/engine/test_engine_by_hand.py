@@ -146,3 +146,38 @@ def test_what_a_killed_run_left_in_the_journal_is_audited_by_whoever_writes_it_d
         told = {(line.address, line.batch) for line in world.ledger.lines if line.action == "recover"}
         assert recovered <= told | audited, f"killed at {instant}, {came[-1]}"
     assert killed
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.COMPLETED])
+def test_a_twin_that_nobody_recorded_can_be_cancelled_where_its_work_is_recorded(
+    tmp_path: Path, status: Status
+) -> None:
+    """`status` names the command for it, and what a message names has to work."""
+    world = World(tmp_path)
+    world.apply()
+    twin = world.service.put("dir-001", status=status)
+    address = world.desired.batches[0].address
+
+    cancelling = by_hand(world, lambda run: cancel_batch(run, address, twin))
+
+    ran = status is Status.RUNNING
+    assert (cancelling.batch.id, cancelling.asked) == (twin, ran)
+    (entry,) = world.lock.entries.values()
+    assert (entry.current, [item.id for item in entry.batches]) == ("bat-1", ["bat-1", twin])
+    assert entry.batches[1].status is (Status.CANCELLED if ran else status)
+    assert [(line.action, line.batch) for line in world.ledger.lines[-1:]] == [("cancel", twin)]
+
+
+@pytest.mark.parametrize("configuration", [OTHER, None])
+def test_other_work_and_what_is_not_there_is_not_cancelled(tmp_path: Path, configuration: str | None) -> None:
+    world = World(tmp_path)
+    world.apply()
+    name = world.service.put("dir-001", configuration) if configuration else "bat-nowhere"
+    before = world.lock
+    address = world.desired.batches[0].address
+
+    with pytest.raises(SettingsError, match=f"{name} is not recorded at set/dir-001"):
+        by_hand(world, lambda run: cancel_batch(run, address, name))
+
+    assert world.service.count("cancel") == 0
+    assert world.lock == before

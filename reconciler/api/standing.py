@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from reconciler.adapters.stores.file import FileStore
-    from reconciler.api import _House
+    from reconciler.api.house import House
     from reconciler.engine.standing import Learned, Scene
     from reconciler.engine.stop import Stop
     from reconciler.model.batch import FileCounts
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.model.status import StatusReport, Waited
 
 
-async def status(house: _House, targets: Sequence[str], stop: Stop) -> StatusReport:
+async def status(house: House, targets: Sequence[str], stop: Stop) -> StatusReport:
     """What stands now."""
     stop.bind(house.clock)
     async with _scene(house, targets, stop) as scene:
@@ -35,7 +35,7 @@ async def status(house: _House, targets: Sequence[str], stop: Stop) -> StatusRep
 
 
 async def watch(
-    house: _House, targets: Sequence[str], stop: Stop, interval: float, show: Callable[[StatusReport], None]
+    house: House, targets: Sequence[str], stop: Stop, interval: float, show: Callable[[StatusReport], None]
 ) -> None:
     """What stands, again and again until somebody stops it; each time by a connection of its own."""
     stop.bind(house.clock)
@@ -48,14 +48,14 @@ async def watch(
 
 
 async def _once(
-    house: _House, targets: Sequence[str], stop: Stop, counts: dict[str, FileCounts]
+    house: House, targets: Sequence[str], stop: Stop, counts: dict[str, FileCounts]
 ) -> StatusReport:
     async with _scene(house, targets, stop) as scene:
         return await standing.status(scene, counts)
 
 
 async def wait(
-    house: _House, targets: Sequence[str], stop: Stop, seconds: float | None, learned: Learned
+    house: House, targets: Sequence[str], stop: Stop, seconds: float | None, learned: Learned
 ) -> Waited:
     """Stay until the selected batches have ended. On the embedded service they go on meanwhile."""
     stop.bind(house.clock, seconds)
@@ -82,7 +82,7 @@ def write_down(store: FileStore, learned: Learned) -> str:
 
 
 async def browse(
-    house: _House, names: Sequence[str], filters: Filters, show: Reader, stop: Stop
+    house: House, names: Sequence[str], filters: Filters, show: Reader, stop: Stop
 ) -> tuple[Missed, ...]:
     """List live batches of some provider blocks, or of all that lead to a service with batches to create."""
     from reconciler.engine.browse import browse as browse_all
@@ -118,7 +118,7 @@ def _block(pair: tuple[str, Provider]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _scene(house: _House, targets: Sequence[str], stop: Stop) -> AsyncIterator[Scene]:
+async def _scene(house: House, targets: Sequence[str], stop: Stop) -> AsyncIterator[Scene]:
     from reconciler.core.select import select
 
     async with house.outlook(stop) as there:

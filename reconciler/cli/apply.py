@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,16 +14,17 @@ from reconciler.cli.exits import Exit, of_apply
 from reconciler.cli.options import lock_timeout_option, planning_options, timeout_option, with_options
 from reconciler.cli.progress import Progress
 from reconciler.cli.question import is_yes
+from reconciler.cli.signals import stopping
 from reconciler.render.json import applied_document
 from reconciler.render.text import applied_lines, finding_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
     from reconciler.cli.console import Console
     from reconciler.model.plan import Plan
     from reconciler.model.project import Project
+
+
+_STOPPING = "Stopping: what is in flight is finished and recorded. Once more stops at once."
 
 
 @click.command("apply")
@@ -84,7 +83,7 @@ def apply_command(
         declined = not (auto_approve or confirm) and not _ask(plan, stop)
         return not declined
 
-    with _stop_on_signals(out) as stop, Progress(out, verbose=verbose).shown() as progress:
+    with stopping(out, _STOPPING) as stop, Progress(out, verbose=verbose).shown() as progress:
         applied = api.apply(
             project,
             approve=approve,
@@ -122,23 +121,3 @@ def _say_what_excludes(project: Project, out: Console) -> None:
             "note: the lock of a file store excludes processes of this machine only. If a concurrency group"
             " keeps other CI jobs out, say so with `state: {exclusive: external}` in reconciler.yaml."
         )
-
-
-@contextlib.contextmanager
-def _stop_on_signals(out: Console) -> Iterator[api.Stop]:
-    """C8: the first signal asks to stop, the second stops."""
-    stop = api.Stop()
-
-    def handle(number: int, _: FrameType | None) -> None:
-        if stop.over:
-            raise KeyboardInterrupt
-        stop.request(number)
-        with contextlib.suppress(OSError):
-            out.note("\nStopping: what is in flight is finished and recorded. Once more stops at once.")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What a signal means to a command that only waits: the first ends it cleanly, the second at once."""
+"""What a signal means to a command: the first ends it cleanly (C8), the second at once."""
 
 from __future__ import annotations
 

@@ -1,0 +1,241 @@
+"""Faces for what a run does: plan, apply, and what a person does by hand.
+
+All but `plan` hold the lock while they work. Each function brings a project and its state together in a
+`House`; the order of effects is the engine's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.api.house import PARALLELISM, house_of
+from reconciler.api.running import address_of, run_to_end
+from reconciler.engine.stop import Stop
+from reconciler.model.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from reconciler.model.batch import Batch
+    from reconciler.model.events import Listener
+    from reconciler.model.plan import Plan
+    from reconciler.model.ports import Clock
+    from reconciler.model.project import Project
+    from reconciler.model.result import Applied, Cancelling
+    from reconciler.model.tracking import TrackedChange
+
+
+def plan(
+    project: Project,
+    *,
+    targets: Sequence[str] = (),
+    locked: bool = False,
+    parallelism: int = PARALLELISM,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Plan:
+    """What applying would do now. Nothing is written and no lock is taken.
+
+    Args:
+        project: as `load` gives it.
+        targets: sets, addresses or ``label=value`` to plan for; everything by default.
+        locked: refuse a plan in which a name or a pattern stands for something else than is pinned (R13).
+        parallelism: how many requests may be under way at once.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        ManifestError: two desired batches are the same work, a name stands for nothing or for several
+            directories, or a variable that is needed is not set.
+        PinError: a pin would change although ``locked``.
+        SettingsError: a target fits nothing, or a provider cannot be used as it is set up.
+        StateError: the lockfile or its journal cannot be used.
+        ServiceError: a service does not accept the key.
+    """
+    house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
+    return run_to_end(house.plan(targets, locked=locked))
+
+
+def apply(
+    project: Project,
+    *,
+    approve: Callable[[Plan], bool] = lambda _: True,
+    targets: Sequence[str] = (),
+    locked: bool = False,
+    parallelism: int = PARALLELISM,
+    lock_timeout: float = 0.0,
+    timeout: float | None = None,
+    confirm: str = "",
+    max_in_flight: int | None = None,
+    wait: bool = False,
+    listen: Listener | None = None,
+    stop: Stop | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Applied:
+    """Create what is missing, record what stands, and say what happened to each.
+
+    Args:
+        project: as `load` gives it.
+        approve: asked once with the plan if it would change anything; False ends the run unchanged.
+        targets: as for `plan`.
+        locked: as for `plan`.
+        parallelism: how many creates, and how many other requests, may be under way at once.
+        lock_timeout: seconds to wait for the lock.
+        timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
+        confirm: the digest of the one plan that may be applied, also past the project's limits.
+        max_in_flight: how many recorded batches may run at once; creates are held back for that.
+        wait: stay until the batches have ended, and create what had to wait for them.
+        listen: told what happens meanwhile.
+        stop: asked to stop by whoever holds it: what is in flight is finished and recorded.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        LockHeldError: another run holds the lock.
+        LockLostError: this run lost it; nothing was sent after that was seen.
+        StoppedError: it was to end before there was a plan.
+        LimitError: the plan goes past a limit and was not confirmed.
+        StalePlanError: the plan is not the confirmed one.
+        ManifestError, PinError, SettingsError, StateError, ServiceError: as for `plan`.
+    """
+    house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
+    with house.store().hold(lock_timeout) as session:
+        return run_to_end(
+            house.apply(
+                session,
+                targets,
+                approve,
+                locked=locked,
+                confirm=confirm,
+                stop=stop or Stop(),
+                seconds=timeout,
+                max_in_flight=max_in_flight,
+                wait=wait,
+            )
+        )
+
+
+def import_batch(
+    project: Project,
+    address: str,
+    batch: str,
+    *,
+    lock_timeout: float = 0.0,
+    environ: Mapping[str, str] | None = None,
+) -> Batch:
+    """Record a live batch as the one that stands for an address.
+
+    Raises:
+        SettingsError: the address is not desired, the batch does not exist, or it is other work.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    from reconciler.engine.by_hand import import_batch as by_hand
+
+    house = house_of(project, environ)
+    with house.store().hold(lock_timeout) as session:
+        return run_to_end(house.by_hand(session, lambda run: by_hand(run, address_of(address), batch)))
+
+
+def cancel(
+    project: Project,
+    address: str,
+    batch: str = "",
+    *,
+    lock_timeout: float = 0.0,
+    environ: Mapping[str, str] | None = None,
+) -> Cancelling:
+    """Ask the service to cancel a recorded batch: the one that stands at an address, or the named one there.
+
+    Gives the batch as the service then has it, which need not be CANCELLED yet, and whether it was asked for:
+    a batch that has ended is left alone.
+
+    Raises:
+        SettingsError: no such batch is recorded there.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    from reconciler.engine.by_hand import cancel_batch
+
+    house = house_of(project, environ)
+    with house.store().hold(lock_timeout) as session:
+        return run_to_end(house.by_hand(session, lambda run: cancel_batch(run, address_of(address), batch)))
+
+
+def resolve_absent(
+    project: Project, address: str, *, lock_timeout: float = 0.0, environ: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Take the caller's word that what is open or gone at an address does not exist.
+
+    Gives a sentence for each thing that was closed or forgotten.
+
+    Raises:
+        SettingsError: nothing is open or gone there.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    from reconciler.engine.by_hand import resolve_absent as by_hand
+
+    house = house_of(project, environ)
+    with house.store().hold(lock_timeout) as session:
+        return run_to_end(house.by_hand(session, lambda run: by_hand(run, address_of(address))))
+
+
+def upgrade(
+    project: Project,
+    sets: Sequence[str] = (),
+    *,
+    lock_timeout: float = 0.0,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Look up anew what names and patterns stand for, and pin that (R13). Nothing is created.
+
+    Args:
+        project: as `load` gives it.
+        sets: names of sets; all by default.
+        lock_timeout: seconds to wait for the lock.
+        environ: environment variables; those of this process by default.
+
+    Gives a sentence for each pin that moved, went or came.
+
+    Raises:
+        SettingsError: there is no such set.
+        LockHeldError, ManifestError, StateError, ServiceError: as for `apply`.
+    """
+    known = {item.name for item in project.sets}
+    for name in sets:
+        if name not in known:
+            raise SettingsError(f"there is no set {name!r}", next=f"Sets: {', '.join(sorted(known))}")
+    house = house_of(project, environ)
+    with house.store().hold(lock_timeout) as session:
+        return run_to_end(house.upgrade(session, frozenset(sets) or frozenset(known)))
+
+
+def refresh(
+    project: Project,
+    *,
+    targets: Sequence[str] = (),
+    parallelism: int = PARALLELISM,
+    lock_timeout: float = 0.0,
+    listen: Listener | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> tuple[TrackedChange, ...]:
+    """Have the services look after the watched batches that have not ended, and record what they then say.
+
+    Args:
+        project: as `load` gives it.
+        targets: tracking manifests, addresses or ``label=value``; everything that is watched by default.
+        parallelism: how many requests may be under way at once.
+        lock_timeout: seconds to wait for the lock.
+        listen: told what happens meanwhile.
+        environ: environment variables; those of this process by default.
+        clock: time; the machine's by default.
+
+    Raises:
+        SettingsError: a target fits nothing that is watched, or a provider cannot be used as it is set up.
+        LockHeldError, ManifestError, StateError: as for `apply`.
+    """
+    house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
+    with house.store().hold(lock_timeout) as session:
+        return run_to_end(house.refresh(session, targets))

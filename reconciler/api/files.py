@@ -1,0 +1,86 @@
+"""Faces for a project's files alone: no service is asked, and no state is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.api.running import environment_of
+from reconciler.model.errors import ManifestError
+from reconciler.model.source import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.project import Project
+    from reconciler.model.source import Diagnostic
+
+
+def load(folder: str | Path = ".") -> Project:
+    """Read the project file of a folder and all its manifests.
+
+    Raises:
+        ManifestError: they have faults; it carries all of them.
+    """
+    from reconciler.api.reading import read_project
+
+    project, diagnostics = read_project(Path(folder))
+    errors = [item for item in diagnostics if item.severity is Severity.ERROR]
+    if project is None or errors:
+        raise ManifestError(errors)
+    return project
+
+
+def validate(folder: str | Path = ".", *, environ: Mapping[str, str] | None = None) -> tuple[Diagnostic, ...]:
+    """Everything there is to say about a project's files, warnings included, without asking any service.
+
+    Args:
+        folder: the project's folder.
+        environ: environment variables; those of this process by default.
+    """
+    from reconciler.api.reading import read_project, unset
+
+    project, diagnostics = read_project(Path(folder))
+    if project is not None:
+        diagnostics = (*diagnostics, *unset(project, environment_of(environ)))
+    return tuple(sorted(diagnostics))
+
+
+def init(folder: str | Path = ".") -> list[str]:
+    """Write a small commented project that validates and plans; gives the names of the files.
+
+    Raises:
+        SettingsError: a file that it would write exists already.
+    """
+    from reconciler.adapters.scaffold import write_project
+
+    return write_project(Path(folder))
+
+
+def schema_names() -> list[str]:
+    """The kinds that `schema` knows."""
+    from reconciler.adapters import schemas
+
+    return sorted({*schemas.SCHEMA_KINDS, *schemas.schema_names()} - set(schemas.SCHEMA_KINDS.values()))
+
+
+def schema(kind: str) -> str:
+    """The JSON Schema of a kind of document, as text.
+
+    Raises:
+        SettingsError: there is no such kind.
+    """
+    from reconciler.adapters.schemas import schema_text
+
+    return schema_text(kind)
+
+
+def write_new(folder: str | Path, files: Mapping[str, str]) -> list[str]:
+    """Write files that do not exist yet, and give their paths.
+
+    Raises:
+        SettingsError: one exists already, so that nothing was written; or one cannot be written.
+    """
+    from reconciler.adapters.new_files import write_new as write
+
+    return write(Path(folder), files)

@@ -1,0 +1,337 @@
+"""A project with everything that it needs to be planned and applied: services, state, audit log.
+
+Here is the order in which these are brought together. Which provider block becomes which service is in
+`services`, how manifests are read in `reading`; decisions are the core's, the order of effects the engine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler.api.running import environment_of, holder, once_broken_silent, silent, system_clock
+from reconciler.engine.stop import Stop
+from reconciler.model.errors import PinError
+from reconciler.model.events import Warned
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+
+    from reconciler.adapters.stores.file import FileSession, FileStore
+    from reconciler.api.outcomes import ResultsRead, Wish
+    from reconciler.api.outlook import Outlook
+    from reconciler.api.services import Connections, Services
+    from reconciler.engine.run import Run
+    from reconciler.model.desired import Desired
+    from reconciler.model.events import Listener
+    from reconciler.model.lock import Lock
+    from reconciler.model.outcomes import BatchOutcomes
+    from reconciler.model.plan import Plan
+    from reconciler.model.ports import AuditLog, Clock
+    from reconciler.model.project import Project, ProjectFile
+    from reconciler.model.result import Applied
+    from reconciler.model.tracking import TrackedChange
+
+#: How many requests are under way at once, unless said otherwise.
+PARALLELISM = 8
+
+# So many pins are named in one error.
+_TOLD = 5
+
+_Result = TypeVar("_Result")
+
+
+def house_of(
+    project: Project,
+    environ: Mapping[str, str] | None,
+    *,
+    clock: Clock | None = None,
+    listen: Listener | None = None,
+    parallelism: int = PARALLELISM,
+) -> House:
+    """A project's house; what is not given is the machine's, and nobody listens."""
+    return House(project, environment_of(environ), clock or system_clock(), listen or silent, parallelism)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A project with everything that it needs to be planned and applied."""
+
+    project: Project
+    environ: Mapping[str, str]
+    clock: Clock
+    listen: Listener
+    parallelism: int
+
+    async def plan(self, targets: Sequence[str], *, locked: bool) -> Plan:
+        """What applying would do now, and what is to be said of batches that are only watched."""
+        from reconciler.api.watching import observe_tracked, watching
+        from reconciler.core.select import select
+        from reconciler.engine.propose import propose
+
+        lock, journal = self.store().read()
+        stop = Stop()
+        stop.bind(self.clock)
+        services = self.services(stop)
+        async with services.connected(lock, journal.open) as there:
+            desired = await self.desired(there, lock, locked=locked)
+            selection = select(targets, desired, lock, self.project.tracked)
+            proposal = await propose(
+                there.eyes,
+                desired=desired,
+                lock=lock,
+                intents=journal.open,
+                limits=self.project.file.limits,
+                selection=selection,
+                patience=stop,
+            )
+            async with watching(services, self.project.tracked, lock, there) as watchers:
+                tracked = await observe_tracked(
+                    self.project, watchers, lock, selection, at_once=self.parallelism
+                )
+        return replace(proposal.plan, tracked=tracked)
+
+    @contextlib.asynccontextmanager
+    async def outlook(self, stop: Stop, blocks: Collection[str] = ()) -> AsyncIterator[Outlook]:
+        """What a command that only looks has before it.
+
+        Args:
+            stop: bound already.
+            blocks: names of provider blocks that it needs beside those of the sets.
+        """
+        from reconciler.api.outlook import Outlook
+        from reconciler.api.watching import watch, watching
+
+        lock, journal = self.store().read()
+        services = self.services(stop)
+        async with (
+            services.connected(lock, journal.open, blocks) as there,
+            watching(services, self.project.tracked, lock, there) as watchers,
+        ):
+            yield Outlook(
+                self.project,
+                there.eyes,
+                there.homes,
+                await self.desired(there, lock),
+                lock,
+                tuple(journal.open),
+                watch(self.project, watchers, lock, self.parallelism),
+            )
+
+    async def looking(
+        self,
+        work: Callable[[Outlook, Stop], Coroutine[Any, Any, _Result]],
+        *,
+        blocks: Collection[str] = (),
+        endpoints: Callable[[Lock], Collection[str]] = lambda _: (),
+    ) -> _Result:
+        """Do what only looks.
+
+        Args:
+            work: what is to be done.
+            blocks: names of provider blocks that it needs beside those of the sets.
+            endpoints: services that it needs as well, as the lockfile says.
+        """
+        stop = Stop()
+        stop.bind(self.clock)
+        lock, _ = self.store().read()
+        asked = {*blocks, *self.services(stop).leading_to(endpoints(lock))}
+        async with self.outlook(stop, asked) as outlook:
+            return await work(outlook, stop)
+
+    def try_out(self, stop: Stop) -> None:
+        """Find out whether the embedded service, if one is used, can keep what it is given."""
+        self.services(stop).try_out()
+
+    async def apply(
+        self,
+        session: FileSession,
+        targets: Sequence[str],
+        approve: Callable[[Plan], bool],
+        *,
+        locked: bool,
+        confirm: str,
+        stop: Stop,
+        seconds: float | None,
+        max_in_flight: int | None,
+        wait: bool,
+    ) -> Applied:
+        """Make what is live what is desired."""
+        from reconciler.core.select import select
+        from reconciler.engine.apply import apply as apply_plan
+
+        async with self.run_on(session, stop, seconds, locked=locked) as run:
+            return await apply_plan(
+                run,
+                limits=self.project.file.limits,
+                selection=select(targets, run.desired, session.lock, self.project.tracked),
+                approve=approve,
+                confirmed=confirm,
+                max_in_flight=max_in_flight,
+                wait=wait,
+            )
+
+    async def refresh(self, session: FileSession, targets: Sequence[str]) -> tuple[TrackedChange, ...]:
+        """Have the services look after watched batches, and record what they then say."""
+        from reconciler.api.watching import lookout, select_tracked, tracking_of, watching
+        from reconciler.engine.observe import Eyes
+        from reconciler.engine.refresh import refresh
+        from reconciler.engine.run import Run
+        from reconciler.model.desired import Desired
+
+        lock, stop = session.lock, Stop()
+        stop.bind(self.clock)
+        selection = select_tracked(targets, self.project, lock)
+        run_id, audit = self.begin(session)
+        run = Run(
+            id=run_id,
+            eyes=Eyes({}, self.clock, self.listen, self.parallelism),
+            session=session,
+            desired=Desired(),
+            audit=audit,
+            stop=stop,
+            random=random.random,
+            lock=lock,
+        )
+        async with watching(self.services(stop), self.project.tracked, lock) as watchers:
+            tracking = tracking_of(self.project.tracked, watchers, lock, selection)
+            return await refresh(run, lookout(watchers, self.parallelism), tracking)
+
+    async def results(self, wish: Wish, tell: Callable[[BatchOutcomes], None]) -> ResultsRead:
+        """Read what became of files, and record the counts of what has ended."""
+        from reconciler.api.again import refuse_existing, write_rerun
+        from reconciler.api.outcomes import Reader, ResultsRead, chosen, record_counts, watched_by
+        from reconciler.api.watching import watching
+        from reconciler.engine.results import readings_of
+
+        if wish.manifest:
+            refuse_existing(wish.manifest)
+        lock, journal = self.store().read()
+        batches = chosen(self.project, lock, wish)
+        manifests = watched_by(self.project, batches)
+        stop, reader = Stop(), Reader(wish, tell)
+        stop.bind(self.clock)
+        services = self.services(stop)
+        async with (
+            services.connected(lock, journal.open) as there,
+            watching(services, manifests, lock, there) as watchers,
+        ):
+            by_name = {item.name: watchers[item.provider] for item in manifests}
+            await reader.read(readings_of(there.eyes, batches, wish.depth, stop, by_name))
+            homes = there.eyes.providers.items()
+            clocks = {home: time for home, provider in homes if (time := provider.clock)}
+        read = ResultsRead(
+            tally=reader.tally,
+            failing=tuple(reader.failing),
+            not_recorded=record_counts(self.store(), reader.counts),
+            clocks=clocks,
+        )
+        if not wish.manifest:
+            return read
+        return replace(read, rerun=write_rerun(self.project, lock, read, wish.manifest, self.clock.now()))
+
+    async def by_hand(
+        self, session: FileSession, work: Callable[[Run], Coroutine[Any, Any, _Result]]
+    ) -> _Result:
+        """Do what a person asked for by name, on state whose lock is held."""
+        async with self.run_on(session, Stop()) as run:
+            return await work(run)
+
+    async def upgrade(self, session: FileSession, sets: frozenset[str]) -> tuple[str, ...]:
+        """Look up anew what these sets' names and patterns stand for, and pin that (R13)."""
+        from reconciler.engine.by_hand import move_pins
+
+        async with self.run_on(session, Stop(), upgrade=sets) as run:
+            return move_pins(run)
+
+    async def desired(
+        self, there: Connections, lock: Lock, *, locked: bool = False, upgrade: frozenset[str] = frozenset()
+    ) -> Desired:
+        """What the manifests ask for, once it is known what their names and patterns stand for (R13)."""
+        from reconciler.core.expand import expand
+        from reconciler.core.names import moved, wanted_names
+        from reconciler.engine.names import look_up
+
+        pins = [pin for pin in lock.pins if pin.set not in upgrade]
+        blocks = {block: there.eyes.providers[home] for block, home in there.homes.items()}
+        catalogue = await look_up(wanted_names(self.project.sets, pins), blocks, self.parallelism)
+        desired = expand(self.project, there.homes, catalogue, pins)
+        for warning in desired.warnings:
+            self.listen(Warned(f"{warning.source}: {warning.message}"))
+        if locked and (changes := moved(desired.pins, lock.pins)):
+            told = "; ".join(changes[:_TOLD]) + ("; …" if changes[_TOLD:] else "")
+            raise PinError(
+                f"what names and patterns stand for would change: {told}",
+                why="--locked takes names and patterns only for what the lockfile says that they stand for",
+                next="Run without --locked and review what is new",
+            )
+        return desired
+
+    @contextlib.asynccontextmanager
+    async def run_on(
+        self,
+        session: FileSession,
+        stop: Stop,
+        seconds: float | None = None,
+        *,
+        locked: bool = False,
+        upgrade: frozenset[str] = frozenset(),
+    ) -> AsyncIterator[Run]:
+        """A run with everything that it needs, on state whose lock is held."""
+        from reconciler.api.watching import watch, watching
+        from reconciler.engine.run import Run
+
+        stop.bind(self.clock, seconds)
+        services = self.services(stop)
+        # Before any request, since it has to be known by then that it can be written.
+        run_id, audit = self.begin(session)
+        services.try_out()
+        async with (
+            services.connected(session.lock, session.journal.open) as there,
+            watching(services, self.project.tracked, session.lock, there) as watchers,
+        ):
+            yield Run(
+                id=run_id,
+                eyes=there.eyes,
+                session=session,
+                desired=await self.desired(there, session.lock, locked=locked, upgrade=upgrade),
+                audit=audit,
+                stop=stop,
+                random=random.random,
+                lock=session.lock,
+                pins=there.pins,
+                webhooks=services.webhooks(),
+                watch=watch(self.project, watchers, session.lock, self.parallelism),
+            )
+
+    def begin(self, session: FileSession) -> tuple[str, AuditLog]:
+        """A name for a run, and its audit log."""
+        from reconciler.adapters.audit import AuditFolder
+        from reconciler.adapters.ci import environment
+
+        folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
+        who = environment(self.environ, folder)
+        return run_id, AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock)
+
+    def store(self) -> FileStore:
+        """Where the project's state lives."""
+        return store_of(Path(self.project.folder), self.project.file, self.clock)
+
+    def services(self, stop: Stop) -> Services:
+        """The services of the project's provider blocks, yet to be connected."""
+        from reconciler.api.services import Services
+
+        listen = once_broken_silent(self.listen)
+        return Services(self.project, self.environ, self.clock, listen, self.parallelism, stop)
+
+
+def store_of(folder: Path, file: ProjectFile, clock: Clock) -> FileStore:
+    """Where a project's state lives, as its project file says."""
+    from reconciler.adapters.stores.file import FileStore
+
+    path = file.state.path
+    return FileStore(folder / path, path, holder(), clock.now(), file.name)

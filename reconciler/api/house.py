@@ -204,7 +204,8 @@ class House:
     async def results(self, wish: Wish, tell: Callable[[BatchOutcomes], None]) -> ResultsRead:
         """Read what became of files, and record the counts of what has ended."""
         from reconciler.api.again import refuse_existing, write_rerun
-        from reconciler.api.outcomes import Reader, ResultsRead, chosen, record_counts, watched_by
+        from reconciler.api.outcomes import Reader, ResultsRead, chosen, watched_by, with_all
+        from reconciler.api.refreshing import refresh_lock
         from reconciler.api.watching import watching
         from reconciler.engine.results import readings_of
 
@@ -227,7 +228,7 @@ class House:
         read = ResultsRead(
             tally=reader.tally,
             failing=tuple(reader.failing),
-            not_recorded=record_counts(self.store(), reader.counts),
+            not_recorded=refresh_lock(self.store(), lambda lock: with_all(lock, reader.counts)),
             clocks=clocks,
         )
         if not wish.manifest:

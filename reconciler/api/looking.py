@@ -118,6 +118,7 @@ def wait(
     from dataclasses import replace
 
     from reconciler.api import standing
+    from reconciler.api.refreshing import refresh_lock
     from reconciler.engine.standing import Learned
 
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
@@ -126,7 +127,7 @@ def wait(
         waited = run_to_end(standing.wait(house, targets, stop or Stop(), timeout, learned))
     finally:
         if learned.anything:
-            why = standing.write_down(house.store(), learned)
+            why = refresh_lock(house.store(), learned.onto)
     return replace(waited, unrecorded=why)
 
 

@@ -14,14 +14,13 @@ from reconciler.core.recorded import Watching, choose
 from reconciler.engine.outcomes import counts_of
 from reconciler.engine.results import Depth, in_turn
 from reconciler.model.batch import Status
-from reconciler.model.errors import LockHeldError, SettingsError
+from reconciler.model.errors import SettingsError
 from reconciler.model.outcomes import CAME_TO_NOTHING, BatchOutcomes, Failing, Tally, worth_a_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from reconciler.adapters.stores.file import FileStore
     from reconciler.core.recorded import Choice
     from reconciler.engine.results import Reading
     from reconciler.model.batch import Address, FileCounts, Home
@@ -138,31 +137,8 @@ def watched_by(project: Project, batches: Iterable[Choice]) -> tuple[TrackedBatc
     return tuple(item for item in project.tracked if item.name in names)
 
 
-def record_counts(store: FileStore, counts: Mapping[tuple[Address, str], FileCounts]) -> str:
-    """Have counts in the lockfile; gives why they are not there, or "".
-
-    They are a refresh and no change, so that nothing of it is audited, and neither a lock that somebody holds
-    nor state that waits for the next apply's recovery is worth failing for.
-
-    Raises:
-        StateError: the files cannot be used.
-    """
-    lock, _ = store.read()
-    if _with(lock, counts) == lock:
-        return ""
-    try:
-        with store.hold(0) as session:
-            if session.journal.recovered:
-                return "the last run did not come to its end: the next apply brings the lockfile up to date"
-            session.commit(_with(session.lock, counts))
-            if session.journal.warm:  # C2: what was known when the last run ended still is
-                session.close()
-    except LockHeldError as error:
-        return str(error.what)
-    return ""
-
-
-def _with(lock: Lock, counts: Mapping[tuple[Address, str], FileCounts]) -> Lock:
+def with_all(lock: Lock, counts: Mapping[tuple[Address, str], FileCounts]) -> Lock:
+    """The lockfile with these counts."""
     entries = dict(lock.entries)
     for key, entry in lock.entries.items():
         for item in entry.batches:

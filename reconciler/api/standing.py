@@ -1,7 +1,6 @@
 """Status, wait and list: what a project's commands that only look are put together from.
 
-What is seen is the engine's business. Here is which services are connected for it, and that what a wait has
-learned gets into the lockfile if nobody else holds that.
+What is seen is the engine's business. Here is which services are connected for it.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ import random
 from typing import TYPE_CHECKING
 
 from reconciler.engine import standing
-from reconciler.model.errors import SettingsError, StateError
+from reconciler.model.errors import SettingsError
 from reconciler.model.project import creates
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from reconciler.adapters.stores.file import FileStore
     from reconciler.api.house import House
     from reconciler.engine.standing import Learned, Scene
     from reconciler.engine.stop import Stop
@@ -61,24 +59,6 @@ async def wait(
     stop.bind(house.clock, seconds)
     house.try_out(stop)
     return await standing.wait(lambda: _scene(house, targets, stop), stop, learned, random=random.random)
-
-
-def write_down(store: FileStore, learned: Learned) -> str:
-    """Have what a wait has learned in the lockfile; gives why it is not there, or "".
-
-    It is but a refresh: the next apply finds the same, at the cost of asking again. So whoever holds the
-    lock is left alone, and so is a journal from which the next apply has to record something first (C9).
-    """
-    try:
-        with store.hold(0.0) as session:
-            if session.journal.recovered:
-                return "an apply did not come to its end; the next one records what it left, and this"
-            session.commit(learned.onto(session.lock))
-            if session.journal.warm and not session.idle:
-                session.close()  # what the last run knew for certain, still stands (C2)
-    except StateError as error:
-        return str(error)
-    return ""
 
 
 async def browse(

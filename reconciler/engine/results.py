@@ -145,7 +145,7 @@ async def _read(eyes: Eyes, chosen: Chosen, depth: Depth, patience: Patience) ->
 
 
 async def _read_watched(watcher: Watcher | None, entry: TrackedEntry, depth: Depth) -> BatchOutcomes:
-    """What its service says of each file or item; a watcher has no jobs to ask (R16)."""
+    """What its service says of each file or item."""
     watched, files, why = entry.watched, None, ""
     name = watched.id.id
     if watcher is None:
@@ -154,7 +154,7 @@ async def _read_watched(watcher: Watcher | None, entry: TrackedEntry, depth: Dep
         try:
             if not watched.status.terminal:
                 watched = await watcher.watched(name)
-            files = await watcher.outcomes(name)
+            files = await watcher.outcomes(name, deep=depth.deep)
         except FATAL:
             raise
         except NotFoundError:

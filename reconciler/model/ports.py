@@ -203,8 +203,13 @@ class Watcher(Protocol):
         """
         ...
 
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
-        """What became of each file or item, sorted by id, or None while the service does not say."""
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:
+        """What became of each file or item, sorted by id, or None while the service does not say.
+
+        Args:
+            batch: its id.
+            deep: ask also what only more requests tell, such as each file's job.
+        """
         ...
 
     async def refresh(self, batch: str) -> Watched:

@@ -200,7 +200,7 @@ class Lookout:
             raise self.error
         return self.said
 
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:
         assert batch == "tb-1"
         return self.items
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 from engine_world import World
 
-from reconciler.api.standing import write_down
+from reconciler.api.refreshing import refresh_lock
 from reconciler.core.select import Selection
 from reconciler.core.tracking import health_of_watched
 from reconciler.engine import standing
@@ -66,7 +66,7 @@ def wait(
         return world.time.run(work())  # type: ignore[no-any-return]
     finally:
         if learned.anything:
-            assert write_down(world._store(), learned) == ""
+            assert refresh_lock(world._store(), learned.onto) == ""
 
 
 def at(world: World, seconds: float, *names: str, status: Status = Status.COMPLETED) -> None:
@@ -400,8 +400,8 @@ def test_what_was_learned_is_not_recorded_while_somebody_holds_the_lock(tmp_path
     learned = Learned()
     learned.learn_files(world.service.rows[0].batch, FileCounts(1, 0))
     with world._store().hold(0):
-        assert "the lock is held by ada@desk" in write_down(world._store(), learned)
-    assert write_down(world._store(), learned) == ""
+        assert "the lock is held by ada@desk" in refresh_lock(world._store(), learned.onto)
+    assert refresh_lock(world._store(), learned.onto) == ""
 
 
 def test_what_a_crash_left_in_the_journal_is_an_applys_to_record(tmp_path: Path) -> None:
@@ -417,7 +417,7 @@ def test_what_a_crash_left_in_the_journal_is_an_applys_to_record(tmp_path: Path)
     learned = Learned()
     learned.learn_files(world.service.rows[0].batch, FileCounts(1, 0))
 
-    assert "an apply did not come to its end" in write_down(world._store(), learned)
+    assert "the last run did not come to its end" in refresh_lock(world._store(), learned.onto)
 
     assert (tmp_path / "reconciler.lock").read_bytes() == lockfile
     assert world.journal_file.read_bytes() == journal

@@ -236,7 +236,7 @@ class ShelfWatcher:
             if (since is None or item.created_at >= since) and (not statuses or item.word in statuses):
                 yield item
 
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:
         await self.watched(batch)
         return tuple(FileOutcome(file=name, status=FileStatus.FAILED) for name in _names("dir-one"))
 

@@ -430,9 +430,9 @@ class WatchesElsewhere(ShelfWatcher):
 
 
 class UnknownHasNoOutcomes(ShelfWatcher):
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:
         try:
-            return await super().outcomes(batch)
+            return await super().outcomes(batch, deep=deep)
         except NotFoundError:
             return ()
 
@@ -473,8 +473,8 @@ class NothingWhenRefused(ShelfWatcher):
 
 
 class OutcomesUnsorted(ShelfWatcher):
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
-        return (await super().outcomes(batch) or ())[::-1]
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:
+        return (await super().outcomes(batch, deep=deep) or ())[::-1]
 
 
 class MoreFailedThanThereAre(ShelfWatcher):

@@ -11,10 +11,10 @@ import pytest
 from provider_limiter import PassingClock, Patient
 
 from reconciler.adapters.providers.llamacloud_watch import RESULTS_TRIES, LlamaCloudWatch
-from reconciler.model.batch import Batch, FileResult, JobType, Key, Status
-from reconciler.model.errors import UnexpectedReplyError
+from reconciler.model.batch import Batch, DirectoryFile, FileResult, JobType, Key, Status
+from reconciler.model.errors import NotFoundError, UnexpectedReplyError
 from reconciler.model.ports import Listing, Page
-from reconciler.model.watched import FileOutcome, FileStatus, Watched, WatchedId
+from reconciler.model.watched import FileOutcome, FileStatus, JobOutcome, Watched, WatchedId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -37,6 +37,7 @@ class Fake:
     given: list[tuple[FileResult, ...] | None] = field(default_factory=list)
     asked: list[tuple[Listing, str | None]] = field(default_factory=list)
     stuck: bool = False
+    jobs: dict[str, JobOutcome] = field(default_factory=dict)
 
     endpoint = ENDPOINT
 
@@ -53,6 +54,15 @@ class Fake:
 
     async def results(self, _: str) -> tuple[FileResult, ...] | None:
         return self.given.pop(0) if self.given else None
+
+    async def files(self, _: str) -> AsyncIterator[DirectoryFile]:
+        yield DirectoryFile("f-1", "one.pdf")
+
+    async def job_outcome(self, job: JobType, name: str) -> JobOutcome:
+        assert job is JobType.PARSE_V2
+        if name not in self.jobs:
+            raise NotFoundError(f"there is no job {name}", status=404)
+        return self.jobs[name]
 
 
 def watcher(fake: Fake, clock: PassingClock | None = None) -> LlamaCloudWatch:
@@ -109,6 +119,29 @@ def test_statuses_are_asked_for_one_by_one_in_the_order_of_a_batchs_life() -> No
 def test_a_token_that_repeats_is_an_error() -> None:
     with pytest.raises(UnexpectedReplyError, match="repeats a page token"):
         watched(Fake([live("a"), live("b"), live("c")], stuck=True), NOON, ())
+
+
+def test_deep_asks_each_files_job_and_has_the_files_names() -> None:
+    results = (
+        FileResult("f-1", "pjb-1", None, "parse_v2"),
+        FileResult("f-2", "pjb-2", None, "parse_v2"),
+        FileResult("f-3", "pjb-3", None, "split_v9"),
+        FileResult("f-4", "pjb-404", None, ""),
+        FileResult("f-5", None, "too large", ""),
+    )
+    fake = Fake([live("b", Status.COMPLETED)], [results])
+    fake.jobs = {
+        "pjb-1": JobOutcome(FileStatus.SUCCEEDED, ""),
+        "pjb-2": JobOutcome(FileStatus.FAILED, "it is torn"),
+    }
+    told = run(watcher(fake).outcomes("b", deep=True))
+    assert [(item.name, item.status, item.error) for item in told or ()] == [
+        ("one.pdf", FileStatus.SUCCEEDED, ""),
+        ("", FileStatus.FAILED, "it is torn"),
+        ("", FileStatus.UNKNOWN, ""),
+        ("", FileStatus.UNKNOWN, "there is no job pjb-404"),
+        ("", FileStatus.FAILED, "too large"),
+    ]
 
 
 def test_results_that_lack_are_asked_for_a_few_times() -> None:

@@ -289,8 +289,8 @@ class _HeldWatcher(_Held):
     def watch(self, since: datetime | None, statuses: Sequence[str]) -> AsyncIterator[Watched]:
         return self._taken(self._watcher.watch(since, statuses))
 
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
-        return await self._asked(self._watcher.outcomes(batch))
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:
+        return await self._asked(self._watcher.outcomes(batch, deep=deep))
 
     async def refresh(self, batch: str) -> Watched:
         return await self._asked(self._watcher.refresh(batch))

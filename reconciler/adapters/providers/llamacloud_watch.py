@@ -5,10 +5,19 @@ It speaks through a `Provider` that stands already, so that whoever watches take
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.providers.listings import WatchedPage, whole
-from reconciler.model.batch import Status
+from reconciler.model.batch import JobType, Status
+from reconciler.model.errors import (
+    AuthenticationError,
+    ForbiddenError,
+    NotFoundError,
+    PaymentError,
+    ServiceError,
+)
 from reconciler.model.ports import Listing
 from reconciler.model.watched import FileOutcome, FileStatus, Watched, WatchedId
 
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 #: How often a completed batch is asked for its results while it gives none, and the seconds in between.
 RESULTS_TRIES = 3
 RESULTS_PAUSE = 2.0
+
+_JOBS = {job.value: job for job in JobType}
 
 # As a batch goes through them, so that one which goes on meanwhile is met in one listing or the next.
 _ORDER = (
@@ -79,10 +90,11 @@ class LlamaCloudWatch:
         for name in sorted(found):
             yield found[name]
 
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:
         """What the batch says of each file, sorted by id, or None while it does not say.
 
-        Of a file that was given a job, what became of it is for that job to say.
+        Of a file that was given a job, what became of it is for that job to say: with ``deep`` it is asked,
+        and the files have their names.
 
         Raises:
             NotFoundError: the service does not know the batch.
@@ -91,7 +103,8 @@ class LlamaCloudWatch:
         for tried in range(1, RESULTS_TRIES + 1):
             results = await self._provider.results(batch)
             if results is not None:
-                return tuple(sorted(map(_outcome, results), key=lambda item: item.file))
+                found = sorted(map(_outcome, results), key=lambda item: item.file)
+                return tuple(await self._asked(batch, found) if deep else found)
             if tried == RESULTS_TRIES or self._patience.over:
                 break
             if (await self._provider.get(batch)).status is not Status.COMPLETED:
@@ -102,6 +115,33 @@ class LlamaCloudWatch:
     async def refresh(self, batch: str) -> Watched:
         """As `watched`: this service looks after its batches by itself."""
         return await self.watched(batch)
+
+    async def _asked(self, batch: str, found: list[FileOutcome]) -> list[FileOutcome]:
+        """The outcomes as the files' jobs tell them; a job that cannot be asked leaves its own unknown."""
+        key = (await self._provider.get(batch)).key
+        try:
+            names = {file.id: file.name async for file in self._provider.files(key.directory)}
+        except NotFoundError:
+            names = {}
+
+        async def ask(item: FileOutcome) -> FileOutcome:
+            item = replace(item, name=names.get(item.file, ""), job_type=item.job_type or key.job.value)
+            if item.status is not FileStatus.UNKNOWN or item.job_type not in _JOBS:
+                return item
+            try:
+                told = await self._provider.job_outcome(_JOBS[item.job_type], item.job)
+            except (AuthenticationError, PaymentError, ForbiddenError):
+                raise
+            except ServiceError as error:
+                return replace(item, error=str(error))
+            return replace(item, status=told.status, error=told.error)
+
+        # The limiter lets as many through at once as the run may have.
+        told = await asyncio.gather(*(ask(item) for item in found), return_exceptions=True)
+        for error in told:
+            if isinstance(error, BaseException):
+                raise error
+        return [item for item in told if not isinstance(item, BaseException)]
 
     async def _listed(self, listing: Listing) -> list[Watched]:
         async def page(token: str | None) -> WatchedPage:
@@ -125,4 +165,10 @@ def _outcome(result: FileResult) -> FileOutcome:
     status = FileStatus.UNKNOWN if result.job is not None else FileStatus.PROCESSING
     if result.job is None and result.error is not None:
         status = FileStatus.FAILED
-    return FileOutcome(file=result.file, status=status, job=result.job or "", error=result.error or "")
+    return FileOutcome(
+        file=result.file,
+        status=status,
+        job=result.job or "",
+        job_type=result.job_type or "",
+        error=result.error or "",
+    )

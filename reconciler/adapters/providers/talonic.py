@@ -102,7 +102,7 @@ class Talonic:
             if not old and (not wanted or found.word.casefold() in wanted):
                 yield found
 
-    async def outcomes(self, batch: str) -> tuple[FileOutcome, ...] | None:
+    async def outcomes(self, batch: str, *, deep: bool = False) -> tuple[FileOutcome, ...] | None:  # noqa: ARG002 - the batch tells all
         """What became of each item, sorted by id, or None while the service does not say.
 
         Items may lack for a moment after a batch has ended: then they are asked for again.

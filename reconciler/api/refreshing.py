@@ -1,8 +1,8 @@
 """Having in the lockfile what a command that only looks has learned: statuses, and how files fared.
 
 It is but a refresh (no serial rises, nothing is audited): the next apply finds the same, at the cost of
-asking again. So whoever holds the lock is left alone, and so is a journal from which the next apply has to record
-something first (C9).
+asking again. So whoever holds the lock is left alone, and so is a journal from which the next apply has to
+record something first (C9).
 """
 
 from __future__ import annotations

@@ -20,15 +20,22 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("audit", "verify"): [[], ["--format", "json"]],
     ("cancel",): [["invoices/DIR", "--auto-approve"], ["invoices/nowhere"]],
     ("completion",): [["bash"]],
+    ("drift",): [[], ["--verbose", "--format", "json"]],
     ("emulator",): [["--root", "nowhere"], ["--faults", "reconciler.yaml"]],
+    ("explain",): [["invoices/DIR"], ["invoices/nowhere"]],
+    ("export",): [[], ["--out-dir", "exported"]],
     ("import",): [["invoices/DIR", "bat-1"], ["invoices/nowhere", "bat-1"]],
     ("init",): [["."], ["new"]],
+    ("list",): [[], ["--format", "ndjson"]],
     ("lock", "resolve"): [["invoices/DIR", "--absent"]],
     ("lock", "upgrade"): [[], ["invoices"]],
     ("plan",): [[], ["--format", "json", "--verbose"]],
     ("refresh",): [[], ["--format", "json"]],
+    ("results",): [["--deep"], ["--format", "csv"]],
     ("schema",): [["lock"], ["no-such-kind"]],
+    ("status",): [[], ["--format", "json"]],
     ("validate",): [[], ["--format", "json"]],
+    ("wait",): [["--timeout", "1s"]],
 }
 
 PROJECT = """\

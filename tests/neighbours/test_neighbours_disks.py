@@ -32,7 +32,7 @@ def test_on_a_read_only_file_system_plan_works_and_apply_says_why_it_does_not(
     before = project.bytes()
     with room(READ_ONLY, project.folder) as there:
         project.wrap = there.enter
-        assert project.run("plan").lines[-1] == "Plan: 1 to create; 2 unchanged."
+        assert project.run("plan").lines[-1] == "Plan: 1 to create (1 file); 2 unchanged."
         forget_requests(service)
         assert project.run(*APPLY) == Ended(
             1,

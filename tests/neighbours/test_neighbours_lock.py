@@ -96,7 +96,7 @@ def test_at_once_one_works_the_others_say_for_whom_and_who_waits_finds_nothing_t
             for refused in [ended(item) for item in processes if item is not holder]:
                 _assert_held(refused, holder)
             before = project.bytes()
-            assert project.run("plan").lines[-1] == "Plan: 3 to create."
+            assert project.run("plan").lines[-1] == "Plan: 3 to create (3 files)."
             _assert_held(project.run(*APPLY, "--lock-timeout", "1s"), holder)
             assert project.bytes() == before  # neither took or wrote anything
             waiting = [project.start(*APPLY, "--lock-timeout", "60s") for _ in range(count - 1)]

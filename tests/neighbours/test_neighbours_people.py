@@ -24,7 +24,7 @@ def _at_the_question(project: Project) -> Terminal:
     environment = project.environment | {"NO_COLOR": "1", "TERM": "dumb"}
     terminal = Terminal(project.folder, "apply", **environment)
     assert QUESTION in terminal.until(QUESTION), terminal.shown
-    assert "Plan: 3 to create." in terminal.shown
+    assert "Plan: 3 to create (3 files)." in terminal.shown
     return terminal
 
 

@@ -287,7 +287,7 @@ def test_an_embedded_service_that_can_keep_nothing_is_one_error_and_plan_works(
     project = Project(tmp_path / "project", None, {})
     wrap = without_rights() if case.without_rights else ()
     before = project.bytes()
-    assert project.run("plan", wrap=wrap).lines[-1] == "Plan: 3 to create."
+    assert project.run("plan", wrap=wrap).lines[-1] == "Plan: 3 to create (9 files)."
     assert project.run(*APPLY, wrap=wrap) == Ended(
         1,
         [

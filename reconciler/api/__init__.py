@@ -4,7 +4,7 @@ Each function is one thing that a person can want of a project. What they are pu
 """
 
 from reconciler.api.doing import apply, cancel, import_batch, plan, refresh, resolve_absent, upgrade
-from reconciler.api.files import init, load, schema, schema_names, validate, write_new
+from reconciler.api.files import init, load, read_plan, save_plan, schema, schema_names, validate, write_new
 from reconciler.api.house import PARALLELISM
 from reconciler.api.looking import browse, drift, explain, export, results, status, verify_audit, wait, watch
 from reconciler.engine.stop import Stop
@@ -22,9 +22,11 @@ __all__ = [
     "init",
     "load",
     "plan",
+    "read_plan",
     "refresh",
     "resolve_absent",
     "results",
+    "save_plan",
     "schema",
     "schema_names",
     "status",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.model.ports import Clock
     from reconciler.model.project import Project
     from reconciler.model.result import Applied, Cancelling
+    from reconciler.model.saved import SavedPlan
     from reconciler.model.tracking import TrackedChange
 
 
@@ -68,6 +69,7 @@ def apply(
     lock_timeout: float = 0.0,
     timeout: float | None = None,
     confirm: str = "",
+    saved: SavedPlan | None = None,
     max_in_flight: int | None = None,
     wait: bool = False,
     listen: Listener | None = None,
@@ -86,6 +88,8 @@ def apply(
         lock_timeout: seconds to wait for the lock.
         timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
         confirm: the digest of the one plan that may be applied, also past the project's limits.
+        saved: a plan as `read_plan` gives it: exactly its actions are applied, without asking. It brings its
+            own targets.
         max_in_flight: how many recorded batches may run at once; creates are held back for that.
         wait: stay until the batches have ended, and create what had to wait for them.
         listen: told what happens meanwhile.
@@ -98,7 +102,7 @@ def apply(
         LockLostError: this run lost it; nothing was sent after that was seen.
         StoppedError: it was to end before there was a plan.
         LimitError: the plan goes past a limit and was not confirmed.
-        StalePlanError: the plan is not the confirmed one.
+        StalePlanError: the plan is not the confirmed or the saved one.
         ManifestError, PinError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
@@ -106,10 +110,11 @@ def apply(
         return run_to_end(
             house.apply(
                 session,
-                targets,
+                targets if saved is None else saved.targets,
                 approve,
                 locked=locked,
                 confirm=confirm,
+                saved=saved,
                 stop=stop or Stop(),
                 seconds=timeout,
                 max_in_flight=max_in_flight,

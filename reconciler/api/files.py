@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api.running import environment_of
 from reconciler.model.errors import ManifestError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.model.project import Project
+    from reconciler.model.saved import SavedPlan
     from reconciler.model.source import Diagnostic
 
 
@@ -84,3 +85,25 @@ def write_new(folder: str | Path, files: Mapping[str, str]) -> list[str]:
     from reconciler.adapters.new_files import write_new as write
 
     return write(Path(folder), files)
+
+
+def save_plan(path: str | Path, document: Mapping[str, Any]) -> str:
+    """Write a plan's document, so that `read_plan` and `apply` can take it; gives its own digest.
+
+    Raises:
+        SettingsError: the file cannot be written.
+    """
+    from reconciler.adapters.plan_file import write_plan
+
+    return write_plan(Path(path), document)
+
+
+def read_plan(path: str | Path) -> SavedPlan:
+    """Read a saved plan.
+
+    Raises:
+        SettingsError: it cannot be read, is no plan, is one of a newer tool, or was edited.
+    """
+    from reconciler.adapters.plan_file import read_plan as read
+
+    return read(Path(path))

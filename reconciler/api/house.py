@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.model.ports import AuditLog, Clock
     from reconciler.model.project import Project, ProjectFile
     from reconciler.model.result import Applied
+    from reconciler.model.saved import SavedPlan
     from reconciler.model.tracking import TrackedChange
 
 #: How many requests are under way at once, unless said otherwise.
@@ -155,6 +156,7 @@ class House:
         *,
         locked: bool,
         confirm: str,
+        saved: SavedPlan | None,
         stop: Stop,
         seconds: float | None,
         max_in_flight: int | None,
@@ -171,6 +173,7 @@ class House:
                 selection=select(targets, run.desired, session.lock, self.project.tracked),
                 approve=approve,
                 confirmed=confirm,
+                saved=saved,
                 max_in_flight=max_in_flight,
                 wait=wait,
             )

@@ -28,6 +28,7 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
 
 
 @click.command("apply")
+@click.argument("plan_file", metavar="[PLAN]", required=False, type=click.Path(dir_okay=False))
 @click.option(
     "--auto-approve", is_flag=True, allow_from_autoenv=False, help="Do not ask. Without a terminal, a must."
 )
@@ -52,6 +53,7 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
 @with_options(lock_timeout_option, timeout_option, *planning_options)
 def apply_command(
     *,
+    plan_file: str | None,
     auto_approve: bool,
     confirm: str,
     wait: bool,
@@ -67,12 +69,20 @@ def apply_command(
 ) -> int:
     """Create the batches that are missing, and record what stands.
 
+    With PLAN, a file of `plan --out`, exactly its actions are applied, without asking: if anything else would
+    happen by now, nothing does.
+
     Ctrl-C once: nothing new is begun, what is in flight is finished and recorded. Twice: at once. When
     --timeout is over, the same happens as at the first Ctrl-C.
     """
-    if not (auto_approve or confirm or sys.stdin.isatty()):
-        raise click.UsageError("without a terminal to ask on, apply needs --auto-approve or --confirm DIGEST")
+    if plan_file and (target or locked):
+        raise click.UsageError("a saved plan has its own targets: --target and --locked belong to `plan`")
+    if not (auto_approve or confirm or plan_file or sys.stdin.isatty()):
+        raise click.UsageError(
+            "without a terminal to ask on, apply needs --auto-approve, a saved plan or --confirm DIGEST"
+        )
     out = console(no_color=no_color, output_format=format)
+    saved = api.read_plan(plan_file) if plan_file else None
     project = api.load()
     say_diagnostics(project.warnings)
     _say_what_excludes(project, out)
@@ -93,6 +103,7 @@ def apply_command(
             lock_timeout=lock_timeout,
             timeout=timeout,
             confirm=confirm,
+            saved=saved,
             max_in_flight=max_in_flight,
             wait=wait,
             listen=progress,

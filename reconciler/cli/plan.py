@@ -9,6 +9,7 @@ from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import of_plan
 from reconciler.cli.options import planning_options, with_options
 from reconciler.cli.progress import Progress
+from reconciler.render.harmless import harmless
 from reconciler.render.json import plan_document
 from reconciler.render.text import plan_lines
 
@@ -17,9 +18,16 @@ from reconciler.render.text import plan_lines
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 0 when there are none."
 )
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write the plan to FILE too, to be reviewed and given to apply, which then applies just that, once.",
+)
 @with_options(*planning_options)
 def plan_command(
     *,
+    out: str | None,
     detailed_exitcode: bool,
     target: tuple[str, ...],
     locked: bool,
@@ -29,13 +37,17 @@ def plan_command(
     no_color: bool,
 ) -> int:
     """Show what apply would do, and why. Changes nothing and takes no lock."""
-    out = console(no_color=no_color, output_format=format)
+    shown = console(no_color=no_color, output_format=format)
     project = api.load()
     say_diagnostics(project.warnings)
-    with Progress(out, verbose=verbose).shown() as progress:
+    with Progress(shown, verbose=verbose).shown() as progress:
         plan = api.plan(project, targets=target, locked=locked, parallelism=parallelism, listen=progress)
+    document = plan_document(plan, target) if out or format == "json" else {}
     if format == "json":
-        out.document(plan_document(plan))
+        shown.document(document)
     else:
-        out.say(plan_lines(plan, verbose=verbose, colour=out.colour))
+        shown.say(plan_lines(plan, verbose=verbose, colour=shown.colour))
+    if out:
+        api.save_plan(out, document)
+        shown.note(f"Saved the plan; to apply just this: reconciler apply {harmless(out)}")
     return of_plan(plan, detailed=detailed_exitcode)

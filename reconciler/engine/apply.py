@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from reconciler.core.names import pins_after
 from reconciler.core.record import policies, refreshed, with_counts
+from reconciler.core.saved import staleness
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import adopt, create
 from reconciler.engine.flight import Flight
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from reconciler.model.intent import Intent
     from reconciler.model.plan import Action, Plan
     from reconciler.model.result import Finding
+    from reconciler.model.saved import SavedPlan
 
 
 async def apply(
@@ -54,6 +56,7 @@ async def apply(
     selection: Selection,
     approve: Callable[[Plan], bool],
     confirmed: str = "",
+    saved: SavedPlan | None = None,
     max_in_flight: int | None = None,
     wait: bool = False,
 ) -> Applied:
@@ -65,6 +68,7 @@ async def apply(
         selection: what the run is about.
         approve: asked once with the plan, if it would change anything; False ends the run.
         confirmed: the digest of the one plan that may be applied, also past the limits (R15); or "".
+        saved: the reviewed plan, of which nothing may differ.
         max_in_flight: how many batches may run at once; creates are held back for that.
         wait: stay until the batches have ended, and create what had to wait for them.
 
@@ -80,11 +84,13 @@ async def apply(
         still_open = await resolve_all(run, run.session.journal.open)  # C7
         proposal = await _propose(run, still_open, limits, selection)
         plan = proposal.plan
-        _refuse(plan, confirmed)
+        _refuse(run, plan, confirmed, saved)
         batches: tuple[Batch, ...] = ()
         failed = 0
-        approved = not run.stop.over and (not plan.changes or approve(plan))
+        approved = not run.stop.over and (not plan.changes or saved is not None or approve(plan))
         if approved and not run.stop.over:
+            if saved is not None:
+                run.lock = replace(run.lock, plan=saved.own)  # durable before the first create
             record_watched(run, plan.tracked)
             await _record_all(run, proposal, selection, hold=wait)
             flight = Flight(run, max_in_flight)
@@ -152,8 +158,15 @@ async def _propose(run: Run, intents: tuple[Intent, ...], limits: Limits, select
     return replace(proposal, plan=plan)
 
 
-def _refuse(plan: Plan, confirmed: str) -> None:
-    """What is not the plan that was confirmed, or goes past a limit and was not (R15)."""
+def _refuse(run: Run, plan: Plan, confirmed: str, saved: SavedPlan | None) -> None:
+    """What is not the plan that was reviewed or confirmed, or goes past a limit and was not (R15)."""
+    if saved is not None and (why := staleness(saved, plan, run.lock)):
+        raise StalePlanError(
+            "the saved plan is stale",
+            where=saved.file,
+            why=why,
+            next="Make and review a new one: reconciler plan --out FILE",
+        )
     if confirmed and confirmed != plan.digest:
         raise StalePlanError(
             f"the plan is {plan.digest} now",

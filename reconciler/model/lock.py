@@ -158,6 +158,7 @@ class Lock:
         entries: one per key.
         pins: what names and patterns stood for, sorted (R13).
         tracked: batches that are only watched (R16).
+        plan: the digest of the saved plan that was applied last: one is for one apply.
     """
 
     lineage: str = ""
@@ -169,3 +170,4 @@ class Lock:
     entries: Mapping[Key, Entry] = field(default_factory=dict)
     pins: tuple[Pin, ...] = ()
     tracked: Mapping[WatchedId, TrackedEntry] = field(default_factory=dict)
+    plan: str = ""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = "1.0"
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """A plan."""
+def plan_document(plan: Plan, targets: Iterable[str] = ()) -> dict[str, Any]:
+    """A plan, and what it was made for."""
     return {
         "formatVersion": FORMAT_VERSION,
         "kind": "Plan",
@@ -46,7 +46,11 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             }
             for item in plan.selected
         ],
-        "actions": [action_document(action) for action in plan.actions],
+        "targets": sorted(targets),
+        "actions": [
+            action_document(action) | {"inputs": action.evidence.inputs if action.evidence else None}
+            for action in plan.actions
+        ],
         "tracked": tracked_items(plan.tracked),
     }
 

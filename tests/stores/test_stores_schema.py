@@ -97,6 +97,7 @@ locks = st.builds(
     entries=st.lists(entries, max_size=3).map(lambda items: {item.key: item for item in items}),
     pins=st.lists(pins, max_size=2).map(lambda items: tuple(sorted(items))),
     tracked=st.lists(trackeds, max_size=2).map(lambda items: {item.watched.id: item for item in items}),
+    plan=words,
 )
 intents = st.builds(
     Intent,
@@ -145,6 +146,7 @@ def test_a_lock_has_one_text_whatever_order_it_was_made_in(lock: Lock) -> None:
         entries=dict(reversed(list(lock.entries.items()))),
         pins=lock.pins[::-1],
         tracked=dict(reversed(list(lock.tracked.items()))),
+        plan=lock.plan,
     )
     assert write_lock(mirrored) == write_lock(lock)
 

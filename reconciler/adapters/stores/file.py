@@ -376,7 +376,8 @@ def _substance(lock: Lock) -> object:
         for key, entry in lock.entries.items()
     }
     tracked = {name: entry.address for name, entry in lock.tracked.items()}
-    return lock.lineage, lock.project, dict(lock.projects), dict(lock.sets), entries, lock.pins, tracked
+    named = (lock.lineage, lock.project, lock.plan, dict(lock.projects), dict(lock.sets))
+    return *named, entries, lock.pins, tracked
 
 
 def _digest(text: bytes) -> str:

@@ -36,6 +36,7 @@ _FIELDS = {
     "lockVersion",
     "lineage",
     "project",
+    "plan",
     "serial",
     "heads",
     "projects",
@@ -54,6 +55,7 @@ def write_lock(lock: Lock) -> str:
         f'"lockVersion": {LOCK_VERSION},',
         f'"lineage": {_json(lock.lineage)},',
         *([f'"project": {_json(lock.project)},'] if lock.project else []),
+        *([f'"plan": {_json(lock.plan)},'] if lock.plan else []),
         f'"serial": {lock.serial},',
         f'"heads": {_json(sorted(lock.heads))},',
         '"projects": {',
@@ -101,21 +103,25 @@ def read_lock(text: str, file: str) -> Lock:
                 f"entry {name}: {error}", where=_line_of(text, name, file), next=_RESTORE
             ) from error
     serial, lineage, heads = document.get("serial"), document.get("lineage"), document.get("heads")
-    project = document.get("project", "")
+    project, plan = document.get("project", ""), document.get("plan", "")
     if not (
         type(serial) is int
         and serial >= 0
         and isinstance(lineage, str)
         and isinstance(project, str)
+        and isinstance(plan, str)
         and isinstance(heads, list)
         and all(isinstance(head, str) for head in heads)
     ):
         raise StateError(
-            "serial, lineage, project or heads is missing or of another type", where=file, next=_RESTORE
+            "serial, lineage, project, plan or heads is missing or of another type",
+            where=file,
+            next=_RESTORE,
         )
     return Lock(
         lineage=lineage,
         project=project,
+        plan=plan,
         serial=serial,
         heads=tuple(heads),
         projects=_texts(document, "projects", file),

@@ -59,7 +59,7 @@ def of_plan(plan: Plan, *, detailed: bool) -> Exit:
         return Exit.ERROR  # R7: the listing was incomplete
     if unresolved:
         return Exit.UNRESOLVED
-    if plan.breaches:
+    if plan.breaches or plan.guarded:
         return Exit.LIMIT
     return Exit.CHANGES if detailed and plan.changes else Exit.DONE
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.core.gates import breaches, guarded
 from reconciler.core.match import Moment, decide
 from reconciler.core.names import selected as selected_by_name
 from reconciler.core.order import put_in_order
@@ -16,11 +17,11 @@ from reconciler.core.spans import span
 from reconciler.model.canonical import digest
 from reconciler.model.lock import Origin
 from reconciler.model.manifest import OnRemove
-from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
+from reconciler.model.plan import Action, ActionKind, Plan, Reason, ReasonCode
 from reconciler.model.snapshot import Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from reconciler.core.select import Selection
@@ -104,7 +105,8 @@ def plan(
         lineage=lock.lineage,
         state=state_digest(lock),
         manifests=desired.digest,
-        breaches=tuple(breaches(actions, limits)),
+        breaches=tuple(breaches(actions, limits, {want.set.name: want.set for want in desired.batches})),
+        guarded=tuple(guarded(actions, limits)),
         selected=selected_by_name(desired.pins, lock.pins),
         unread=order.unread,
     )
@@ -214,21 +216,3 @@ def _no_longer_desired(entry: Entry, desired: Desired, lock: Lock, seen: Seen) -
         batch=batch,
         directory_name=entry.directory_name,
     )
-
-
-def breaches(actions: Iterable[Action], limits: Limits) -> Iterator[Breach]:
-    """The limits that these actions go past (R15)."""
-    creates = cancels = files = 0
-    for action in actions:
-        if action.kind is ActionKind.CREATE:
-            creates += 1
-            files += action.files or 0
-        elif action.kind is ActionKind.CANCEL:
-            cancels += 1
-    for name, allowed, planned in (
-        ("maxCreates", limits.max_creates, creates),
-        ("maxFiles", limits.max_files, files),
-        ("maxCancels", limits.max_cancels, cancels),
-    ):
-        if allowed is not None and planned > allowed:
-            yield Breach(name, allowed, planned)

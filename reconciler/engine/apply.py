@@ -173,7 +173,7 @@ def _refuse(run: Run, plan: Plan, confirmed: str, saved: SavedPlan | None) -> No
             why=f"and not the confirmed {confirmed}",
             next="Review it with `reconciler plan`",
         )
-    if plan.breaches and not confirmed:
+    if (plan.breaches or plan.guarded) and not confirmed:
         raise over_limit(plan)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconciler.core.gates import breaches, guarded
 from reconciler.core.order import also_observed
-from reconciler.core.plan import breaches
 from reconciler.engine.propose import propose
 from reconciler.engine.wait import Awaited, read_files, until_terminal
 from reconciler.model.errors import LimitError
@@ -124,18 +124,31 @@ class Waves:
         kinds = (ActionKind.CREATE, ActionKind.ADOPT)
         actions = tuple(a for a in proposal.plan.actions if a.key in held and a.kind in kinds)
         before = [result.action for result in self.run.results.values()]
-        past = tuple(breaches([*before, *actions], self.limits))
-        plan = replace(proposal.plan, actions=actions, breaches=past)
-        if past:
+        sets = {want.set.name: want.set for want in self.run.desired.batches}
+        past = tuple(breaches([*before, *actions], self.limits, sets))
+        touched = tuple(guarded(actions, self.limits))
+        plan = replace(proposal.plan, actions=actions, breaches=past, guarded=touched)
+        if past or touched:
             raise over_limit(plan)
         return replace(proposal, plan=plan)
 
 
 def over_limit(plan: Plan) -> LimitError:
-    """The error that says which limits a plan goes past, and how to lift them (R15)."""
-    what = "; ".join(f"{b.limit} is {b.allowed:,} and the plan has {b.planned:,}" for b in plan.breaches)
-    confirm = f"--confirm {plan.digest}"
+    """The error that says what a plan goes past or touches, and how to lift that (R15)."""
+    confirm = f"apply just this plan with --confirm {plan.digest}"
+    if not plan.breaches:
+        first = plan.guarded[0]
+        more = f", and {len(plan.guarded) - 1:,} more" if plan.guarded[1:] else ""
+        return LimitError(
+            f"{first.address} is protected: {first.what}{more}",
+            where=first.source,
+            next=f"Select less with --target, or {confirm}",
+        )
+    what = "; ".join(
+        f"{b.limit}{f' of {b.scope}' if b.scope else ''} is {b.allowed:,} and the plan has {b.planned:,}"
+        for b in plan.breaches
+    )
     return LimitError(
         f"the plan goes past a limit: {what}",
-        next=f"Select less with --target, raise the limit, or apply just this plan with {confirm}",
+        next=f"Select less with --target, raise the limit, or {confirm}",
     )

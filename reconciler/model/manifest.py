@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from reconciler.model.project import Limits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
@@ -126,6 +128,7 @@ class BatchSet:
         webhooks: saved ids, or inline configurations; sent with each create, no part of the key.
         depends_on: sets whose batches come first.
         canary: how many directories come first, before the rest follows; 0 for all at once.
+        limits: how much one plan may do to this set.
         max_failed_files: percent of the files of canaries, and of a set that others depend on, that may
             come to nothing.
         removed: sets and addresses that were desired once, and are forgotten whatever ``onRemove`` says.
@@ -146,6 +149,7 @@ class BatchSet:
     depends_on: tuple[str, ...] = ()
     canary: int = 0
     max_failed_files: float = 0.0
+    limits: Limits = field(default_factory=Limits)
     removed: tuple[str, ...] = ()
     on_remove: OnRemove = OnRemove.KEEP
 

@@ -94,11 +94,29 @@ _CHANGING = frozenset(
 
 
 class Breach(NamedTuple):
-    """A limit that the plan goes past (R15)."""
+    """A limit that the plan goes past (R15).
+
+    Attributes:
+        scope: whose limit it is: "" for the project's, else ``set NAME`` or ``label NAME=VALUE``.
+    """
 
     limit: str
     allowed: int
     planned: int
+    scope: str = ""
+
+
+class Guarded(NamedTuple):
+    """Something that the plan would create on or cancel, and that is protected.
+
+    Attributes:
+        what: the directory or configuration.
+        source: where it is protected.
+    """
+
+    address: Address
+    what: str
+    source: str
 
 
 class Unread(NamedTuple):
@@ -139,6 +157,7 @@ class Plan:
         state: digest of that lockfile's entries.
         manifests: digest of the manifests.
         breaches: limits that it goes past.
+        guarded: what it would touch and what is protected.
         selected: what names and patterns stand for, sorted.
         unread: batches whose files have to be read before it is known whether others may follow, sorted.
         tracked: what happened to batches that are only watched; it is no change to confirm (R16).
@@ -150,6 +169,7 @@ class Plan:
     state: str = ""
     manifests: str = ""
     breaches: tuple[Breach, ...] = ()
+    guarded: tuple[Guarded, ...] = ()
     selected: tuple[Selected, ...] = ()
     unread: tuple[Unread, ...] = ()
     tracked: tuple[TrackedChange, ...] = ()

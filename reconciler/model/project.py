@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from reconciler.model.secret import FromEnvironment
 
@@ -121,13 +121,34 @@ class FileState:
     exclusive: bool = False
 
 
+class Protection(NamedTuple):
+    """What is only touched when the plan's digest is confirmed.
+
+    Attributes:
+        directory: a shell pattern of directories' ids or names, or None.
+        configuration: a shell pattern of configurations' ids, or None.
+        source: where it is written.
+    """
+
+    directory: str | None
+    configuration: str | None
+    source: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one plan may do (R15); None does not limit."""
+    """How much one plan may do (R15); None does not limit.
+
+    Attributes:
+        labels: limits of all sets together that bear a label with this value.
+        protected: what needs to be confirmed whatever its number.
+    """
 
     max_creates: int | None = None
     max_files: int | None = None
     max_cancels: int | None = None
+    labels: Mapping[tuple[str, str], Limits] = field(default_factory=dict)
+    protected: tuple[Protection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

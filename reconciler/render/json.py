@@ -34,6 +34,7 @@ def plan_document(plan: Plan, targets: Iterable[str] = ()) -> dict[str, Any]:
         "summary": _summary(action.kind.value for action in plan.actions)
         | {"not-selected": plan.not_selected},
         "breaches": [breach._asdict() for breach in plan.breaches],
+        "guarded": [item._asdict() | {"address": str(item.address)} for item in plan.guarded],
         "selected": [
             {
                 "set": item.set,

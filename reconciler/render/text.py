@@ -140,8 +140,13 @@ def _columns(action: Action) -> tuple[str, str, str, str]:
 
 def _limit_lines(plan: Plan) -> Iterator[str]:
     for breach in plan.breaches:
-        yield f"Over the limit: {breach.limit} is {breach.allowed:,}, the plan has {breach.planned:,}."
-    if plan.breaches:
+        whose = f" of {breach.scope}" if breach.scope else ""
+        yield harmless(
+            f"Over the limit: {breach.limit}{whose} is {breach.allowed:,}, the plan has {breach.planned:,}."
+        )
+    for item in plan.guarded:
+        yield harmless(f"Protected: {item.address}, {item.what} ({item.source}).")
+    if plan.breaches or plan.guarded:
         yield f"To apply it all the same: reconciler apply --confirm {plan.digest}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,12 @@ from reconciler.core.validate.faults import Fault, placed
 from reconciler.core.validate.formats import base_url, settle_time
 from reconciler.core.validate.installed import NO_KINDS, foreign_faults, foreign_provider
 from reconciler.core.validate.kinds import PROJECT, kind_faults
+from reconciler.core.validate.limits import label_limits, limits_of, protections
 from reconciler.core.validate.schema import Checker
 from reconciler.model.canonical import digest
 from reconciler.model.project import (
     DEFAULT_SETTLE,
     FileState,
-    Limits,
     LlamaCloudProvider,
     LocalProvider,
     ProjectFile,
@@ -92,10 +93,10 @@ def _build(document: Document, kinds: Kinds) -> ProjectFile:
             {name: _provider(name, item, kinds) for name, item in spec["providers"].items()}
         ),
         state=FileState(path=state.get("path", "reconciler.lock"), exclusive="exclusive" in state),
-        limits=Limits(
-            max_creates=_whole(limits.get("maxCreates")),
-            max_files=_whole(limits.get("maxFiles")),
-            max_cancels=_whole(limits.get("maxCancels")),
+        limits=replace(
+            limits_of(limits),
+            labels=MappingProxyType(label_limits(limits)),
+            protected=protections(spec.get("protect", ()), document.locate),
         ),
         drift_ignore=tuple(spec.get("drift", {}).get("ignore", ())),
         digest=digest(value),
@@ -128,8 +129,3 @@ def _base_url(spec: Mapping[str, Any]) -> str | None:
 
 def _variable(spec: Mapping[str, Any]) -> FromEnvironment | None:
     return FromEnvironment(spec["apiKey"]["env"]) if "apiKey" in spec else None
-
-
-def _whole(number: float | None) -> int | None:
-    """JSON Schema counts 50.0 among the integers."""
-    return None if number is None else int(number)

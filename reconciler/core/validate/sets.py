@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.validate.formats import max_age, moment
+from reconciler.core.validate.limits import limits_of
 from reconciler.model.batch import JobType
 from reconciler.model.canonical import digest
 from reconciler.model.manifest import (
@@ -50,6 +51,7 @@ def batch_set(document: Document) -> BatchSet:
         depends_on=tuple(spec.get("dependsOn", [])),
         canary=int(spec.get("canary", 0)),
         max_failed_files=float(str(spec.get("maxFailedFiles", "0%")).removesuffix("%")),
+        limits=limits_of(spec.get("limits", {})),
         removed=tuple(spec.get("removed", [])),
         on_remove=OnRemove(spec.get("onRemove", "keep")),
     )

@@ -1,0 +1,78 @@
+"""What stands against applying a plan although every action is right: limits, and what is protected (R15).
+
+Both are lifted for one plan by confirming its digest.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconciler.model.plan import ActionKind, Breach, Guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from reconciler.model.manifest import BatchSet
+    from reconciler.model.plan import Action
+    from reconciler.model.project import Limits, Protection
+
+
+def breaches(actions: Iterable[Action], limits: Limits, sets: Mapping[str, BatchSet]) -> Iterator[Breach]:
+    """The limits that these actions go past: the project's, then those of sets, then those of labels.
+
+    Args:
+        actions: what is to be done.
+        limits: the project's.
+        sets: by name, with limits and labels of their own.
+    """
+    costly = [action for action in actions if action.kind in (ActionKind.CREATE, ActionKind.CANCEL)]
+    if not costly:
+        return
+    yield from _past(limits, costly)
+    names = {action.address.set for action in costly}
+    for name in sorted(names & sets.keys()):
+        own = [action for action in costly if action.address.set == name]
+        yield from _past(sets[name].limits, own, f"set {name}")
+    for (label, value), its in sorted(limits.labels.items(), key=lambda item: item[0]):
+        bearing = {name for name in names & sets.keys() if sets[name].labels.get(label) == value}
+        own = [action for action in costly if action.address.set in bearing]
+        yield from _past(its, own, f"label {label}={value}")
+
+
+def _past(limits: Limits, actions: Iterable[Action], scope: str = "") -> Iterator[Breach]:
+    creates = cancels = files = 0
+    for action in actions:
+        if action.kind is ActionKind.CREATE:
+            creates += 1
+            files += action.files or 0
+        else:
+            cancels += 1
+    for name, allowed, planned in (
+        ("maxCreates", limits.max_creates, creates),
+        ("maxFiles", limits.max_files, files),
+        ("maxCancels", limits.max_cancels, cancels),
+    ):
+        if allowed is not None and planned > allowed:
+            yield Breach(name, allowed, planned, scope)
+
+
+def guarded(actions: Iterable[Action], limits: Limits) -> Iterator[Guarded]:
+    """Creates and cancels that touch what is protected, in the order of the actions."""
+    for action in actions:
+        if action.kind in (ActionKind.CREATE, ActionKind.CANCEL):
+            for rule in limits.protected:
+                if (name := _touched(rule, action)) is not None:
+                    yield Guarded(action.address, name, rule.source)
+                    break
+
+
+def _touched(rule: Protection, action: Action) -> str | None:
+    """Which directory or configuration of an action a rule protects."""
+    if rule.directory is not None:
+        named = (action.key.directory, action.directory_name)
+        if any(name and fnmatchcase(name, rule.directory) for name in named):
+            return f"directory {action.directory_name or action.key.directory}"
+    if rule.configuration is not None and fnmatchcase(action.key.configuration, rule.configuration):
+        return f"configuration {action.key.configuration}"
+    return None

@@ -20,7 +20,7 @@ from reconciler.model.plan import Selected
 from reconciler.model.source import Diagnostic, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.model.batch import Configuration, Directory, JobType
     from reconciler.model.manifest import BatchSet
@@ -219,7 +219,7 @@ def pins_after(
     now: Iterable[Pin],
     before: Iterable[Pin],
     covered: frozenset[str],
-    selected: Callable[[Address], bool],
+    about: Collection[Address],
 ) -> tuple[Pin, ...]:
     """The pins after an apply: those of the sets that it was about in full, and of what else it selected.
 
@@ -227,11 +227,18 @@ def pins_after(
         now: what names and patterns stand for.
         before: what they stood for.
         covered: the sets that the apply was about in full, those that are no more among them.
-        selected: whether the apply was about an address.
+        about: the addresses that are desired and that the apply was about.
     """
     kept = {pin[:4]: pin for pin in before if pin.set not in covered}
-    # Of a set that was selected in part, what was not selected is pinned when it is.
-    taken = {pin[:4]: pin for pin in now if pin.set in covered or selected(Address(pin.set, pin.id))}
+    # Of a set that was selected in part, directories that were not selected are pinned when they are. Its
+    # configuration is pinned at once: what is created now is created with it, and the rest shall be.
+    begun = covered | {address.set for address in about}
+    taken = {
+        pin[:4]: pin
+        for pin in now
+        if pin.set in covered
+        or (pin.set in begun if pin.kind is PinKind.CONFIGURATION else Address(pin.set, pin.id) in about)
+    }
     return tuple(sorted({**kept, **taken}.values()))
 
 

@@ -314,7 +314,8 @@ def _take_over_manifests(run: Run, plan: Plan, selection: Selection) -> None:
     for key, entry in policies(run.lock.entries, run.desired, covered).items():
         if run.lock.entries[key] is not entry:
             run.put(entry)
-    pins = pins_after(run.desired.pins, run.lock.pins, covered, selection.covers)
+    about = {want.address for want in run.desired.batches if selection.wants(want)}
+    pins = pins_after(run.desired.pins, run.lock.pins, covered, about)
     run.lock = replace(run.lock, sets=sets, pins=pins, projects={**run.lock.projects, **run.pins})
 
 

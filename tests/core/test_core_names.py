@@ -17,7 +17,7 @@ from reconciler.core.names import (
     selected,
     wanted_names,
 )
-from reconciler.model.batch import Configuration, Directory, Home, JobType
+from reconciler.model.batch import Address, Configuration, Directory, Home, JobType
 from reconciler.model.errors import ManifestError
 from reconciler.model.lock import Pin, PinKind
 from reconciler.model.manifest import BatchSet, ById, ByName, ByPattern, Job
@@ -221,9 +221,16 @@ def test_an_apply_pins_what_it_was_about_and_leaves_the_rest() -> None:
     before = (name_pin("a", "d1"), name_pin("b", "d2", "t"), name_pin("c", "d3", "gone"))
     now = (name_pin("a", "d9"), name_pin("b", "d8", "t"), match_pin("x*", "d5", "x5", "t"))
     everything = frozenset({"s", "t", "gone"})
-    assert pins_after(now, before, everything, lambda _: True) == tuple(sorted(now))
-    only = pins_after(now, before, frozenset({"s"}), lambda address: str(address) == "t/d5")
+    assert pins_after(now, before, everything, ()) == tuple(sorted(now))
+    only = pins_after(now, before, frozenset({"s"}), {Address("t", "d5")})
     assert only == tuple(sorted((now[0], before[1], before[2], now[2])))
+
+
+def test_an_apply_of_a_part_pins_the_configuration_that_it_creates_with() -> None:
+    """Else the rest, and this part once more, would be made with what has the name by then."""
+    saved_first = Pin("t", PinKind.CONFIGURATION, "fields", "c1", "1")
+    now = (saved_first, name_pin("b", "d2", "t"), Pin("u", PinKind.CONFIGURATION, "fields", "c1", "1"))
+    assert pins_after(now, (), frozenset(), {Address("t", "d5")}) == (saved_first,)
 
 
 def test_a_twin_of_two_sets_found_by_a_pattern_names_both_places() -> None:

@@ -250,7 +250,7 @@ class House:
         from reconciler.engine.by_hand import move_pins
 
         async with self.run_on(session, Stop(), upgrade=sets) as run:
-            return move_pins(run)
+            return move_pins(run, sets)
 
     async def desired(
         self, there: Connections, lock: Lock, *, locked: bool = False, upgrade: frozenset[str] = frozenset()
@@ -262,7 +262,8 @@ class House:
 
         pins = [pin for pin in lock.pins if pin.set not in upgrade]
         blocks = {block: there.eyes.providers[home] for block, home in there.homes.items()}
-        catalogue = await look_up(wanted_names(self.project.sets, pins), blocks, self.parallelism)
+        wanted = wanted_names(self.project.sets, pins, lock.entries.values(), there.homes)
+        catalogue = await look_up(wanted, blocks, self.parallelism)
         desired = expand(self.project, there.homes, catalogue, pins)
         for warning in desired.warnings:
             self.listen(Warned(f"{warning.source}: {warning.message}"))

@@ -20,9 +20,10 @@ from reconciler.model.plan import Selected
 from reconciler.model.source import Diagnostic, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.model.batch import Configuration, Directory, JobType
+    from reconciler.model.batch import Configuration, Directory, Home, JobType
+    from reconciler.model.lock import Entry
     from reconciler.model.manifest import BatchSet
 
 
@@ -41,14 +42,15 @@ class Wanted:
     Attributes:
         names: per provider block, the names of directories.
         listings: provider blocks of which all directories have to be known, because of patterns.
-        pinned: per such block, the directories that its patterns stood for: what a listing lacks of them
-            is asked for, so that one that comes short makes nobody forget them (R7).
+        standing: per such block, the directories of batches that its sets have there, and those of sets that
+            are no more: what a listing lacks of them is asked for, so that one that comes short makes nobody
+            forget or cancel them (R7). Whether an id, a name or another pattern chose them does not matter.
         configurations: by name.
     """
 
     names: Mapping[str, frozenset[str]]
     listings: frozenset[str]
-    pinned: Mapping[str, frozenset[str]]
+    standing: Mapping[str, frozenset[str]]
     configurations: frozenset[WantedConfiguration]
 
 
@@ -60,11 +62,25 @@ class Catalogue:
     configurations: Mapping[str, tuple[Configuration, ...]] = field(default_factory=dict)
 
 
-def wanted_names(sets: Iterable[BatchSet], pins: Iterable[Pin]) -> Wanted:
-    """What these sets need looked up, beside what is pinned."""
+def wanted_names(
+    sets: Sequence[BatchSet], pins: Iterable[Pin], entries: Iterable[Entry], homes: Mapping[str, Home]
+) -> Wanted:
+    """What these sets need looked up.
+
+    Args:
+        sets: all sets.
+        pins: what need not be looked up.
+        entries: what is recorded.
+        homes: per provider block, where it leads.
+    """
     known = Pinned(pins)
+    there = {item.name for item in sets}
+    recorded: defaultdict[tuple[Home, str], set[str]] = defaultdict(set)
+    for entry in entries:
+        name = entry.address.set if entry.address.set in there else ""
+        recorded[entry.key.home, name].add(entry.key.directory)
     names: defaultdict[str, set[str]] = defaultdict(set)
-    pinned: defaultdict[str, set[str]] = defaultdict(set)
+    standing: defaultdict[str, set[str]] = defaultdict(set)
     listings: set[str] = set()
     configurations: set[WantedConfiguration] = set()
     for item in sets:
@@ -76,15 +92,14 @@ def wanted_names(sets: Iterable[BatchSet], pins: Iterable[Pin]) -> Wanted:
         for selector in item.directories:
             if isinstance(selector, ByPattern):
                 listings.add(item.provider)
-                pinned[item.provider].update(
-                    pin.id for pin in known.of(item, PinKind.MATCH, selector.pattern)
-                )
+                for name in (item.name, ""):
+                    standing[item.provider] |= recorded[homes[item.provider], name]
             elif isinstance(selector, ByName) and not known.of(item, PinKind.NAME, selector.name):
                 names[item.provider].add(selector.name)
     return Wanted(
-        {block: frozenset(there) for block, there in names.items()},
+        {block: frozenset(wanted) for block, wanted in names.items()},
         frozenset(listings),
-        {block: frozenset(there) for block, there in pinned.items()},
+        {block: frozenset(stand) for block, stand in standing.items()},
         frozenset(configurations),
     )
 

@@ -19,6 +19,8 @@ from reconciler.model.lock import Origin
 from reconciler.model.result import Cancelling
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from reconciler.engine.run import Run
     from reconciler.model.batch import Address, Batch, Key
     from reconciler.model.desired import DesiredBatch
@@ -150,12 +152,15 @@ async def cancel_batch(run: Run, address: Address, name: str = "") -> Cancelling
     return Cancelling(batch, asked=asked)
 
 
-def move_pins(run: Run) -> tuple[str, ...]:
-    """Write down what names and patterns stand for now, without creating anything (R13).
+def move_pins(run: Run, sets: Collection[str]) -> tuple[str, ...]:
+    """Write down what these sets' names and patterns stand for now, without creating anything (R13).
 
-    Gives a sentence for each pin that moved, went or came.
+    Gives a sentence for each pin that moved, went or came. The pins of other sets stay as they are: nobody
+    asked for theirs, and `--locked` would take what they then say for reviewed.
     """
-    changes = moved(run.desired.pins, run.lock.pins)
+    now = [pin for pin in run.desired.pins if pin.set in sets]
+    before = [pin for pin in run.lock.pins if pin.set in sets]
+    changes = moved(now, before)
     for change in changes:
         run.write_audit(
             AuditLine(
@@ -168,7 +173,8 @@ def move_pins(run: Run) -> tuple[str, ...]:
                 why=f"by hand; {change}",
             )
         )
-    run.lock = replace(run.lock, pins=run.desired.pins)
+    others = [pin for pin in run.lock.pins if pin.set not in sets]
+    run.lock = replace(run.lock, pins=tuple(sorted([*now, *others])))
     _write_down(run)
     return changes
 

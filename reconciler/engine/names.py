@@ -47,8 +47,8 @@ async def look_up(wanted: Wanted, providers: Mapping[str, Provider], at_once: in
         async for directory in providers[block].directories(name):
             directories.setdefault(block, {})[directory.id] = directory
 
-    async def ask_pinned(item: tuple[str, str]) -> None:
-        """A directory that a pattern stood for and that the listing lacks: it is gone only if it says so."""
+    async def ask_standing(item: tuple[str, str]) -> None:
+        """A directory with a batch that the listing lacks: it is gone only if it says so."""
         block, name = item
         try:
             directory = await providers[block].directory(name)
@@ -68,11 +68,11 @@ async def look_up(wanted: Wanted, providers: Mapping[str, Provider], at_once: in
     await each(sorted(single), at_once, ask_name)
     lacking = [
         (block, name)
-        for block, pinned in wanted.pinned.items()
-        for name in pinned
+        for block, there in wanted.standing.items()
+        for name in there
         if name not in directories.get(block, {})
     ]
-    await each(sorted(lacking), at_once, ask_pinned)
+    await each(sorted(lacking), at_once, ask_standing)
     await each(sorted(wanted.configurations), at_once, ask_configuration)
     return Catalogue(
         {block: tuple(found.values()) for block, found in directories.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +18,9 @@ from reconciler.core.names import (
     selected,
     wanted_names,
 )
-from reconciler.model.batch import Address, Configuration, Directory, Home, JobType
+from reconciler.model.batch import Address, Configuration, Directory, Home, JobType, Key, Status
 from reconciler.model.errors import ManifestError
-from reconciler.model.lock import Pin, PinKind
+from reconciler.model.lock import Entry, Origin, Pin, PinKind, Recorded
 from reconciler.model.manifest import BatchSet, ById, ByName, ByPattern, Job
 from reconciler.model.plan import Selected
 from reconciler.model.project import FileState, Limits, Project, ProjectFile
@@ -187,12 +188,27 @@ def test_only_what_is_not_pinned_is_looked_up_but_patterns_always() -> None:
         Pin("t", PinKind.CONFIGURATION, "fields", "c1"),
         name_pin("three", "d7"),
     )
-    assert wanted_names(sets, pins) == Wanted(
+    assert wanted_names(sets, pins, (), HOMES) == Wanted(
         names={"p": frozenset({"two"}), "q": frozenset({"one"})},
         listings=frozenset({"p"}),
-        pinned={"p": frozenset({"d3"})},
+        standing={"p": frozenset()},
         configurations=frozenset({WantedConfiguration("p", JobType.PARSE_V2, "fields")}),
     )
+
+
+def test_what_has_a_batch_is_asked_for_however_it_was_chosen_before() -> None:
+    """A listing that comes short must not have a batch forgotten, or cancelled (R7, R10)."""
+
+    def entry(address: str, home: Home = HOMES["p"]) -> Entry:
+        name, _, directory = address.partition("/")
+        made = datetime(2026, 9, 1, tzinfo=UTC)
+        key = Key(*home, directory, JobType.PARSE_V2, "cfg")
+        item = Recorded("bat", Status.COMPLETED, Origin.CREATED, made)
+        return Entry(key=key, address=Address(name, directory), current="bat", batches=(item,))
+
+    entries = [entry("s/d1"), entry("renamed/d2"), entry("t/d3"), entry("s/d4", HOMES["q"])]
+    sets = (a_set(ByPattern("i*")), a_set(ById("d3"), name="t"))
+    assert wanted_names(sets, (), entries, HOMES).standing == {"p": frozenset({"d1", "d2"})}
 
 
 # What moved ---------------------------------------------------------------------------------------

@@ -1,0 +1,73 @@
+"""R13 through the library: which pins an upgrade moves, and what a listing that comes short does to them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler import ActionKind, apply, load, plan
+from reconciler.adapters.providers.llamacloud import LlamaCloud
+from reconciler.api import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from reconciler.model.batch import Directory
+
+_QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Every set chooses by a pattern, and was applied."""
+    folder = tmp_path / "project"
+    ignored = shutil.ignore_patterns("reconciler.lock*", "audit", ".reconciler")
+    shutil.copytree(_QUICKSTART, folder, ignore=ignored)
+    for name in ("invoices", "receipts"):
+        path = folder / "batches" / f"{name}.yaml"
+        head = path.read_text().partition("  directories:")[0]
+        path.write_text(f'{head}  onRemove: cancel\n  directories: [{{match: "{name}*"}}]\n')
+    apply(load(folder))
+    return folder
+
+
+def _come_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The listing of directories is empty, which the stand-in cannot be made to say."""
+
+    async def nothing(_: LlamaCloud, name: str | None = None) -> AsyncIterator[Directory]:
+        none: tuple[Directory, ...] = ()
+        for found in none:
+            yield found
+
+    monkeypatch.setattr(LlamaCloud, "directories", nothing)
+
+
+def _kinds(folder: Path) -> list[ActionKind]:
+    return [action.kind for action in plan(load(folder)).actions]
+
+
+def test_a_listing_that_comes_short_forgets_nothing_also_when_the_pattern_is_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "batches" / "invoices.yaml"
+    path.write_text(path.read_text().replace('"invoices*"', '"invoices-*"'))
+    _come_short(monkeypatch)
+    assert _kinds(folder) == [ActionKind.KEEP] * 3
+
+
+def test_a_listing_that_comes_short_makes_an_upgrade_leave_no_directory_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _come_short(monkeypatch)
+    assert upgrade(load(folder)) == ()
+    assert _kinds(folder) == [ActionKind.KEEP] * 3
+
+
+def test_an_upgrade_of_one_set_leaves_the_pins_of_others_as_they_are(folder: Path) -> None:
+    for name in ("invoices-2026-11", "receipts-2"):
+        shutil.copytree(folder / "documents" / "receipts", folder / "documents" / name)
+    assert upgrade(load(folder), ["receipts"]) == ("receipts: match receipts* → dir-receipts-2 is new",)
+    assert upgrade(load(folder)) == ("invoices: match invoices* → dir-invoices-2026-11 is new",)

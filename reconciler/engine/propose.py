@@ -23,7 +23,7 @@ from reconciler.model.plan import ActionKind
 from reconciler.model.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from reconciler.core.select import Selection
@@ -122,18 +122,23 @@ async def propose(
         )
 
     plan = await settled()
-    if plan.unread:
-        counts = await _read_files(eyes, plan, snapshot, patience)
-        plan = await settled()
-    if keys := facts_wanted(plan, wanted):
-        watched = {key for key in keys if wanted[key].set.rerun.on_input_change is OnChange.RERUN}
-        facts = await gather_facts(eyes, keys, watched=watched)
+    # What becomes known can let go what was held back till then: it is looked up like the rest (R14).
+    tried: set[Unread] = set()
+    while True:
+        if unread := sorted(set(plan.unread) - tried):
+            tried |= set(unread)
+            counts |= await _read_files(eyes, unread, snapshot, patience)
+        elif keys := [key for key in facts_wanted(plan, wanted) if key not in facts]:
+            watched = {key for key in keys if wanted[key].set.rerun.on_input_change is OnChange.RERUN}
+            facts |= await gather_facts(eyes, keys, watched=watched)
+        else:
+            break
         plan = await settled()
     return Proposal(plan, snapshot, facts, observed, now, counts)
 
 
 async def _read_files(
-    eyes: Eyes, plan: Plan, snapshot: Snapshot, patience: Patience
+    eyes: Eyes, unread: Iterable[Unread], snapshot: Snapshot, patience: Patience
 ) -> dict[str, FileCounts]:
     """How the files of batches fared that others wait for; those that cannot be read are left out (R7)."""
     counts: dict[str, FileCounts] = {}
@@ -155,5 +160,5 @@ async def _read_files(
         if (known := counts_of(outcomes)) is not None:
             counts[item.batch] = known
 
-    await each(plan.unread, eyes.at_once, read)
+    await each(unread, eyes.at_once, read)
     return counts

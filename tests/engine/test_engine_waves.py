@@ -11,7 +11,7 @@ from engine_world import CONFIGURATION, World, wanted
 from reconciler.model.batch import Status
 from reconciler.model.desired import DesiredBatch
 from reconciler.model.errors import LimitError
-from reconciler.model.manifest import Rerun
+from reconciler.model.manifest import OnChange, Rerun
 from reconciler.model.plan import ReasonCode
 from reconciler.model.project import Limits
 from reconciler.model.result import Outcome
@@ -137,6 +137,37 @@ def test_a_wave_that_goes_past_a_limit_is_not_created_and_what_was_is_recorded(t
         world.apply(limits=Limits(max_creates=3))
     assert sorted(created_at(world)) == ["a1", "a2"]
     assert sorted(str(entry.address) for entry in world.lock.entries.values()) == ["a/a1", "a/a2"]
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_what_only_the_facts_let_go_is_looked_up_before_it_is_created(tmp_path: Path, *, read: bool) -> None:
+    """R14: a changed file takes a bad canary out, the next one fared well, and what it held back may go."""
+    rerun = Rerun(on_input_change=OnChange.RERUN)
+    world = project(tmp_path, rerun=rerun, canary=1, max_failed_files=100.0)
+    world.service.on_results = lambda name: tuple(
+        replace(result, job=None, error="unreadable") if name == "bat-1" else result
+        for result in world.service.one_result(name) or ()
+    )
+    both, world.also = world.also[2:], []
+    for want in both:
+        world.also.append(want)
+        world.wait = read
+        world.apply()
+        world.time.seconds += TAKES
+        world.apply()
+    world.wait = False
+    assert [row.batch.key.directory for row in world.service.rows] == ["b1", "b2"]
+    assert not world.plan().changes
+    strict = replace(both[0].set, max_failed_files=0.0)
+    gone = wanted("b", "b3", rerun, CONFIGURATION)
+    world.also = [want._replace(set=strict) for want in (*both, gone)]
+    assert world.plan().actions[-1].reason.code is ReasonCode.CANARY
+    world.service.changed["b1"] = world.time.now()
+    assert "b3" not in world.service.there
+    applied = world.apply()
+    assert outcomes(applied)["b/b1"] is Outcome.CREATED
+    assert outcomes(applied)["b/b3"] is Outcome.BLOCKED
+    assert "b3" not in created_at(world)
 
 
 def test_the_run_s_time_bounds_the_waiting_too(tmp_path: Path) -> None:

@@ -33,7 +33,6 @@ from reconciler.model.errors import (
 )
 from reconciler.model.events import Planned, Starting, Waiting
 from reconciler.model.plan import ActionKind, ReasonCode
-from reconciler.model.project import Limits
 from reconciler.model.result import Applied, Outcome
 
 if TYPE_CHECKING:
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Batch, FileCounts
     from reconciler.model.intent import Intent
     from reconciler.model.plan import Action, Plan
+    from reconciler.model.project import Limits
     from reconciler.model.result import Finding
     from reconciler.model.saved import SavedPlan
 
@@ -101,7 +101,8 @@ async def apply(
                 waves = Waves(
                     run,
                     selection,
-                    Limits() if confirmed else limits,
+                    limits,
+                    frozenset(action.key for action in plan.actions if plan.breaches and action.changes),
                     still_open,
                     lambda wave: _next_wave(run, wave, flight),
                 )

@@ -42,7 +42,8 @@ class Waves:
 
     Attributes:
         selection: what the run is about.
-        limits: how much the run may do in all; none when its plan was confirmed past them (R15).
+        limits: how much the run may do in all, but for what was confirmed past them (R15).
+        confirmed: what is not counted, since it was confirmed by name; it never names what is held back.
         intents: creates whose outcome is not known.
         carry_out: creates what a proposal has.
     """
@@ -50,6 +51,7 @@ class Waves:
     run: Run
     selection: Selection
     limits: Limits
+    confirmed: frozenset[Key]
     intents: tuple[Intent, ...]
     carry_out: Callable[[Proposal], Awaitable[None]]
 
@@ -123,7 +125,7 @@ class Waves:
         """
         kinds = (ActionKind.CREATE, ActionKind.ADOPT)
         actions = tuple(a for a in proposal.plan.actions if a.key in held and a.kind in kinds)
-        before = [result.action for result in self.run.results.values()]
+        before = [r.action for key, r in self.run.results.items() if key not in self.confirmed]
         sets = {want.set.name: want.set for want in self.run.desired.batches}
         past = tuple(breaches([*before, *actions], self.limits, sets))
         touched = tuple(guarded(actions, self.limits))

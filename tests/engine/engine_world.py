@@ -313,6 +313,7 @@ class World:
         self.selection = Selection()
         self.max_in_flight: int | None = None
         self.wait = False
+        self.confirmed = ""
         self.runs = 0
         self.on_events: Callable[[Event], None] = self.events.append
         self.sets: dict[str, str] = {"set": "sha256:set"}
@@ -441,6 +442,7 @@ class World:
             limits=limits,
             selection=self.selection,
             approve=lambda _: approve,
+            confirmed=self.confirmed,
             max_in_flight=self.max_in_flight,
             wait=self.wait,
         )

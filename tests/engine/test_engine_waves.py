@@ -139,6 +139,33 @@ def test_a_wave_that_goes_past_a_limit_is_not_created_and_what_was_is_recorded(t
     assert sorted(str(entry.address) for entry in world.lock.entries.values()) == ["a/a1", "a/a2"]
 
 
+def test_who_confirms_a_plan_within_the_limits_lifts_none_for_its_waves(tmp_path: Path) -> None:
+    """R15: a digest names the creates that go now, and never what is held back."""
+    world = project(tmp_path, depends_on=("a",))
+    world.wait, world.confirmed = True, world.plan().digest
+    with pytest.raises(LimitError, match="maxCreates is 3 and the plan has 4"):
+        world.apply(limits=Limits(max_creates=3))
+    assert sorted(created_at(world)) == ["a1", "a2"]
+
+
+@pytest.mark.parametrize(("most", "goes"), [(1, False), (2, True)])
+def test_what_was_confirmed_past_a_limit_leaves_the_limit_for_the_rest(
+    tmp_path: Path, most: int, *, goes: bool
+) -> None:
+    world = project(tmp_path, depends_on=("a",))
+    third = wanted("a", "a3", Rerun(), CONFIGURATION)
+    world.service.there.add("a3")
+    world.also.append(third)
+    world.wait, world.confirmed = True, world.plan().digest
+    if goes:
+        assert len(outcomes(world.apply(limits=Limits(max_creates=most)))) == 5
+        return
+    with pytest.raises(LimitError, match="maxCreates is 1 and the plan has 2") as caught:
+        world.apply(limits=Limits(max_creates=most))
+    assert sorted(created_at(world)) == ["a1", "a2", "a3"]
+    assert world.plan().digest in (caught.value.next or "")  # the next apply can confirm just that
+
+
 @pytest.mark.parametrize("read", [True, False])
 def test_what_only_the_facts_let_go_is_looked_up_before_it_is_created(tmp_path: Path, *, read: bool) -> None:
     """R14: a changed file takes a bad canary out, the next one fared well, and what it held back may go."""

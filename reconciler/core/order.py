@@ -82,7 +82,7 @@ def put_in_order(
     known = {action.key: action for action in actions}
     members: defaultdict[str, list[Action]] = defaultdict(list)
     needed = {name for item in concerned for name in (*item.depends_on, item.name)}
-    for batch in desired.batches:
+    for batch in sorted(desired.batches, key=lambda item: item[:2]):  # R1: canaries are the first of these
         if batch.set.name in needed:
             members[batch.set.name].append(known.get(batch.key) or decide(batch))
     recorded = _recorded_counts(lock, counts, members)
@@ -130,6 +130,9 @@ def _depends(
     """Why a set has to wait for those that it depends on; None when all of them ended well."""
     for name in item.depends_on:
         before = members.get(name, ())
+        if not before:  # R7: a pattern that fits nothing yet, or a listing that came short
+            text = f"waits for {name}: it has no directories; give it some, or take it out of dependsOn"
+            return Reason(ReasonCode.DEPENDS_ON, text)
         if why := _not_ended(before):
             text = f"waits for {name}: {why}; `reconciler apply --wait` goes on by itself"
             return Reason(ReasonCode.DEPENDS_ON, text)

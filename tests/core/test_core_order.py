@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,6 +178,35 @@ def test_nothing_is_read_where_nothing_is_to_be_created() -> None:
     made = planned((FIRST, SECOND), {"d1": Status.COMPLETED, "d2": Status.COMPLETED, "e1": Status.RUNNING})
     assert made.unread == ()
     assert held(made) == {}
+
+
+def test_a_set_without_directories_has_not_ended() -> None:
+    """R7: its pattern fits nothing yet, or the listing came short; nobody has seen its batches end well."""
+    made = planned((a_set("first"), SECOND), {})
+    assert held(made) == {
+        "second/e1": "waits for first: it has no directories; give it some, or take it out of dependsOn"
+    }
+
+
+def test_the_canary_does_not_depend_on_the_order_of_the_input() -> None:
+    """R1."""
+    item = a_set("s", "d1", "d2", "d3", canary=1)
+    wanted = desired(item)
+    plans = [
+        plan(
+            desired=replace(wanted, batches=batches),
+            snapshot=Snapshot({want.key: () for want in batches}),
+            lock=Lock(),
+            intents=(),
+            facts={},
+            now=NOW,
+            limits=Limits(),
+            selection=Selection(),
+        )
+        for batches in permutations(wanted.batches)
+    ]
+    assert len({repr(made) for made in plans}) == 1
+    assert created(plans[0]) == ["s/d1"]
 
 
 def test_what_waits_is_waited_for_in_turn() -> None:

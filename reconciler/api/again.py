@@ -78,7 +78,7 @@ def _document(project: Project, file: str, name: str) -> Mapping[str, Any]:
 
 
 def _continued(value: Mapping[str, Any], item: Again) -> dict[str, Any]:
-    """The set as it is, but for its name, its directories and the time from which its batches count."""
+    """The set as it is, but for its name, its configuration's id, its directories and its ``rerun.after``."""
     spec = {name: part for name, part in value["spec"].items() if name not in {"directories", "removed"}}
     after = item.after.isoformat().replace("+00:00", "Z")
     return {
@@ -87,6 +87,7 @@ def _continued(value: Mapping[str, Any], item: Again) -> dict[str, Any]:
         "metadata": {**value["metadata"], "name": item.name},
         "spec": {
             **spec,
+            "job": {**spec["job"], "configuration": item.configuration},
             "directories": [{"id": name} for name in item.directories],
             "rerun": {**spec.get("rerun", {}), "after": after},
         },

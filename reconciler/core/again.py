@@ -81,15 +81,22 @@ def _against(entry: Entry, batch: Recorded, item: BatchSet | None, lock: Lock, s
         return f"{entry.current} stands for this work now"
     if item is None:
         return "no manifest has its set any more"
-    configuration = item.job.configuration
-    other = isinstance(configuration, ById) and configuration.id != entry.key.configuration
-    if other or item.job.type is not entry.key.job:
+    if _configuration(item, lock) != entry.key.configuration or item.job.type is not entry.key.job:
         return "its set asks for another job now"
     if batch.created_at is None:
         return "the service does not say when it was created, so no rerun.after can outdate it"
     if _edit(item, entry, lock) is None:
         return "its set does not ask for its directory any more"
     return ""
+
+
+def _configuration(item: BatchSet, lock: Lock) -> str:
+    """The id of the configuration that a set asks for; "" where its name was never applied."""
+    asked = item.job.configuration
+    if isinstance(asked, ById):
+        return asked.id
+    wanted = (item.name, PinKind.CONFIGURATION, asked.name)
+    return next((pin.id for pin in lock.pins if pin[:3] == wanted), "")
 
 
 def _of_set(
@@ -107,6 +114,7 @@ def _of_set(
     return Again(
         of=item.name,
         name=name,
+        configuration=_configuration(item, lock),
         directories=tuple(sorted(ids)),
         after=max(_after(batch, now(entry)) for entry, batch in members),
         edits=tuple(sorted(edits)),

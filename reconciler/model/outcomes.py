@@ -120,6 +120,8 @@ class Again:
     Attributes:
         of: the set that they belong to now.
         name: what the new one is called.
+        configuration: the id of the one that their batches were made with. By its name the new set would look
+            it up anew: with another one there would be nothing to outdate, and no two sets of one work (R12).
         directories: their ids, sorted.
         after: batches that were created before this do not count.
         edits: what takes the directories out of the set that they belong to now, sorted (R12).
@@ -127,6 +129,7 @@ class Again:
 
     of: str
     name: str
+    configuration: str
     directories: tuple[str, ...]
     after: datetime
     edits: tuple[Edit, ...]

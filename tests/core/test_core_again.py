@@ -65,6 +65,7 @@ def test_a_new_set_has_the_directories_and_edits_take_them_out_of_the_old_one() 
         Again(
             of="invoices",
             name="invoices-again",
+            configuration="cfg-1",
             directories=("dir-1", "dir-3", "dir-4"),
             after=NOW.replace(microsecond=0),
             edits=(
@@ -74,6 +75,19 @@ def test_a_new_set_has_the_directories_and_edits_take_them_out_of_the_old_one() 
             ),
         ),
     )
+
+
+def test_a_configuration_that_was_given_by_name_is_the_one_of_the_batch_and_no_later_one() -> None:
+    """Looked up anew for the new set, it might be another: then both sets would be valid, and one created."""
+    item = replace(batch_set(), job=Job(JobType.PARSE_V2, ByName("fields")))
+    pinned = {
+        name: replace(LOCK, pins=(*PINS, Pin("invoices", PinKind.CONFIGURATION, "fields", name)))
+        for name in ("cfg-1", "cfg-2")
+    }
+    [made], _ = again(failing(1), pinned["cfg-1"], [item], (), lambda _: NOW)
+    assert made.configuration == "cfg-1"
+    made_none, [left] = again(failing(1), pinned["cfg-2"], [item], (), lambda _: NOW)
+    assert (made_none, left.why) == ((), "its set asks for another job now")
 
 
 def test_where_no_directory_is_left_the_old_set_goes() -> None:

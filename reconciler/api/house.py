@@ -260,11 +260,13 @@ class House:
         from reconciler.core.names import moved, wanted_names
         from reconciler.engine.names import look_up
 
-        pins = [pin for pin in lock.pins if pin.set not in upgrade]
+        known = {item.name for item in self.project.sets} if upgrade else {pin.set for pin in lock.pins}
+        pins = [pin for pin in lock.pins if pin.set in known - upgrade]
         blocks = {block: there.eyes.providers[home] for block, home in there.homes.items()}
-        wanted = wanted_names(self.project.sets, pins, lock.entries.values(), there.homes)
+        entries = lock.entries.values()
+        wanted = wanted_names(self.project.sets, pins, entries, there.homes)
         catalogue = await look_up(wanted, blocks, self.parallelism)
-        desired = expand(self.project, there.homes, catalogue, pins)
+        desired = expand(self.project, there.homes, catalogue, pins, entries)
         for warning in desired.warnings:
             self.listen(Warned(f"{warning.source}: {warning.message}"))
         if locked and (changes := moved(desired.pins, lock.pins)):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.names import Meaning
     from reconciler.model.batch import Home
-    from reconciler.model.lock import Pin
+    from reconciler.model.lock import Entry, Pin
     from reconciler.model.manifest import BatchSet
     from reconciler.model.project import Project
 
@@ -23,7 +23,11 @@ _NOTHING = Catalogue()
 
 
 def expand(
-    project: Project, homes: Mapping[str, Home], catalogue: Catalogue = _NOTHING, pins: Iterable[Pin] = ()
+    project: Project,
+    homes: Mapping[str, Home],
+    catalogue: Catalogue = _NOTHING,
+    pins: Iterable[Pin] = (),
+    entries: Iterable[Entry] = (),
 ) -> Desired:
     """Every batch that the manifests ask for, sorted by address.
 
@@ -32,12 +36,13 @@ def expand(
         homes: per provider block that a set uses, where it leads.
         catalogue: what names and patterns were found to stand for.
         pins: what they stood for when they were last applied.
+        entries: what is recorded, which says for what the pins were.
 
     Raises:
         ManifestError: two of them are the same work (R12), a name stands for nothing or for several
             directories, or what is called removed is desired.
     """
-    known = Pinned(pins)
+    known = Pinned(pins, project.sets, homes, entries)
     meanings = [(item, meaning(item, catalogue, known)) for item in project.sets]
     said = [fault for _, there in meanings for fault in there.faults]
     if faults := [fault for fault in said if fault.severity is Severity.ERROR]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.validate.words import meant, shown
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Configuration, Directory, Home, JobType
     from reconciler.model.lock import Entry
     from reconciler.model.manifest import BatchSet
+
+_NOWHERE: Mapping[str, Home] = MappingProxyType({})
 
 
 class WantedConfiguration(NamedTuple):
@@ -73,7 +76,8 @@ def wanted_names(
         entries: what is recorded.
         homes: per provider block, where it leads.
     """
-    known = Pinned(pins)
+    entries = list(entries)
+    known = Pinned(pins, sets, homes, entries)
     there = {item.name for item in sets}
     recorded: defaultdict[tuple[Home, str], set[str]] = defaultdict(set)
     for entry in entries:
@@ -254,6 +258,9 @@ def pins_after(
         if pin.set in covered
         or (pin.set in begun if pin.kind is PinKind.CONFIGURATION else Address(pin.set, pin.id) in about)
     }
+    # A name stands for one thing, a pattern for many.
+    moved_on = {pin[:3] for pin in taken.values() if pin.kind is not PinKind.MATCH}
+    kept = {name: pin for name, pin in kept.items() if pin[:3] not in moved_on}
     return tuple(sorted({**kept, **taken}.values()))
 
 
@@ -262,13 +269,44 @@ def _shown(pin: Pin) -> str:
 
 
 class Pinned:
-    """Pins by what they are of."""
+    """Pins by what they are of, as far as they still speak for it.
 
-    def __init__(self, pins: Iterable[Pin]) -> None:
+    A pin keeps what a name stood for in one project, and for one job type: a set that is given another
+    provider or job has its names looked up there. Which they were, the batches that were made say. A set
+    that is called otherwise keeps its pins (R11): those of sets that are no more are taken where they agree.
+    """
+
+    def __init__(
+        self,
+        pins: Iterable[Pin],
+        sets: Iterable[BatchSet] = (),
+        homes: Mapping[str, Home] = _NOWHERE,
+        entries: Iterable[Entry] = (),
+    ) -> None:
+        there = {item.name for item in sets}
         self._by: defaultdict[tuple[str, PinKind, str], list[Pin]] = defaultdict(list)
+        self._left: defaultdict[tuple[PinKind, str], list[Pin]] = defaultdict(list)
         for pin in pins:
             self._by[pin.set, pin.kind, pin.text].append(pin)
+            if pin.set not in there:
+                self._left[pin.kind, pin.text].append(pin)
+        self._homes = homes
+        self._made: defaultdict[str, set[tuple[Home, JobType | None]]] = defaultdict(set)
+        for entry in entries:
+            self._made[entry.key.configuration].add((entry.key.home, entry.key.job))
+            self._made[entry.key.directory].add((entry.key.home, None))
 
     def of(self, item: BatchSet, kind: PinKind, text: str) -> tuple[Pin, ...]:
         """What a name or pattern of a set stood for; nothing when it is new."""
-        return tuple(self._by.get((item.name, kind, text), ()))
+        own = tuple(self._by.get((item.name, kind, text), ()))
+        if kind is PinKind.MATCH:
+            return own
+        if own:
+            return own if not self._made[own[0].id] or self._fits(own[0], item) else ()
+        left = {pin._replace(set=item.name) for pin in self._left[kind, text] if self._fits(pin, item)}
+        return tuple(left) if len(left) == 1 else ()
+
+    def _fits(self, pin: Pin, item: BatchSet) -> bool:
+        """Whether a batch of the set's project, and for a configuration of its job, was made with it."""
+        job = item.job.type if pin.kind is PinKind.CONFIGURATION else None
+        return (self._homes.get(item.provider), job) in self._made[pin.id]

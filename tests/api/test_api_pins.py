@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler import ActionKind, apply, load, plan
+from reconciler import ActionKind, ManifestError, apply, load, plan
 from reconciler.adapters.providers.llamacloud import LlamaCloud
 from reconciler.api import upgrade
 
@@ -71,3 +71,24 @@ def test_an_upgrade_of_one_set_leaves_the_pins_of_others_as_they_are(folder: Pat
         shutil.copytree(folder / "documents" / "receipts", folder / "documents" / name)
     assert upgrade(load(folder), ["receipts"]) == ("receipts: match receipts* → dir-receipts-2 is new",)
     assert upgrade(load(folder)) == ("invoices: match invoices* → dir-invoices-2026-11 is new",)
+
+
+def test_a_set_that_is_called_otherwise_keeps_its_names_until_they_are_upgraded(folder: Path) -> None:
+    """R11: whoever has the configuration's name by now, the batches stand under their new addresses."""
+    path = folder / "batches" / "invoices.yaml"
+    path.write_text(path.read_text().replace("cfg-invoice-fields", "{name: invoice-fields}"))
+    assert _kinds(folder) == [ActionKind.KEEP] * 3
+    apply(load(folder))
+    saved = folder / "configurations"
+    (saved / "invoice-fields.yaml").rename(saved / "newer.yaml")
+    (saved / "newer.yaml").write_text(
+        (saved / "newer.yaml").read_text().replace("name: invoice-fields", "name: newer")
+    )
+    path.write_text(
+        path.read_text().replace("{name: invoices}", "{name: bills}").replace("name: invoices", "name: bills")
+    )
+    assert _kinds(folder) == [ActionKind.MOVE] * 2 + [ActionKind.KEEP]
+    with pytest.raises(
+        ManifestError, match="no saved configuration for extract_v2 is named 'invoice-fields'"
+    ):
+        upgrade(load(folder), ["bills"])

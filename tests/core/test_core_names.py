@@ -196,19 +196,58 @@ def test_only_what_is_not_pinned_is_looked_up_but_patterns_always() -> None:
     )
 
 
+def entry(address: str, home: Home = HOMES["p"], configuration: str = "cfg") -> Entry:
+    name, _, directory = address.partition("/")
+    made = datetime(2026, 9, 1, tzinfo=UTC)
+    key = Key(*home, directory, JobType.PARSE_V2, configuration)
+    item = Recorded("bat", Status.COMPLETED, Origin.CREATED, made)
+    return Entry(key=key, address=Address(name, directory), current="bat", batches=(item,))
+
+
 def test_what_has_a_batch_is_asked_for_however_it_was_chosen_before() -> None:
     """A listing that comes short must not have a batch forgotten, or cancelled (R7, R10)."""
-
-    def entry(address: str, home: Home = HOMES["p"]) -> Entry:
-        name, _, directory = address.partition("/")
-        made = datetime(2026, 9, 1, tzinfo=UTC)
-        key = Key(*home, directory, JobType.PARSE_V2, "cfg")
-        item = Recorded("bat", Status.COMPLETED, Origin.CREATED, made)
-        return Entry(key=key, address=Address(name, directory), current="bat", batches=(item,))
-
     entries = [entry("s/d1"), entry("renamed/d2"), entry("t/d3"), entry("s/d4", HOMES["q"])]
     sets = (a_set(ByPattern("i*")), a_set(ById("d3"), name="t"))
     assert wanted_names(sets, (), entries, HOMES).standing == {"p": frozenset({"d1", "d2"})}
+
+
+PINS = (name_pin("one", "d1"), Pin("s", PinKind.CONFIGURATION, "fields", "c1", "1"))
+ONE = a_set(ByName("one"), configuration=ByName("fields"))
+ASKED = {"one", "fields"}
+
+
+@pytest.mark.parametrize(
+    ("item", "entries", "asked"),
+    [
+        (ONE, (), set()),
+        (ONE, [entry("s/d1", configuration="c1")], set()),
+        # As R11 has it, the work of a set that is called otherwise is the same work.
+        (replace(ONE, name="renamed"), [entry("s/d1", configuration="c1")], set()),
+        (replace(ONE, name="renamed"), (), ASKED),
+        (replace(ONE, provider="q"), [entry("s/d1", configuration="c1")], ASKED),
+        (
+            replace(ONE, job=Job(JobType.EXTRACT_V2, ByName("fields"))),
+            [entry("s/d1", configuration="c1")],
+            {"fields"},
+        ),
+    ],
+)
+def test_a_pin_speaks_for_the_project_and_the_job_that_it_was_looked_up_for(
+    item: BatchSet, entries: list[Entry], asked: set[str]
+) -> None:
+    wanted = wanted_names((item,), PINS, entries, HOMES)
+    names = {name for there in wanted.names.values() for name in there}
+    assert names | {name for _, _, name in wanted.configurations} == asked
+    if not asked:
+        desired = expand(project(item), HOMES, Catalogue(), PINS, entries)
+        assert desired.batches[0].key[2:] == ("d1", JobType.PARSE_V2, "c1")
+        assert {pin.set for pin in desired.pins} == {item.name}
+
+
+def test_pins_of_sets_that_are_no_more_have_to_agree() -> None:
+    pins = (name_pin("one", "d1", "x"), name_pin("one", "d2", "y"))
+    wanted = wanted_names((a_set(ByName("one")),), pins, [entry("x/d1"), entry("y/d2")], HOMES)
+    assert wanted.names == {"p": frozenset({"one"})}
 
 
 # What moved ---------------------------------------------------------------------------------------
@@ -244,9 +283,10 @@ def test_an_apply_pins_what_it_was_about_and_leaves_the_rest() -> None:
 
 def test_an_apply_of_a_part_pins_the_configuration_that_it_creates_with() -> None:
     """Else the rest, and this part once more, would be made with what has the name by then."""
+    other = Pin("t", PinKind.CONFIGURATION, "fields", "c0", "0")  # of another job type that the set had
     saved_first = Pin("t", PinKind.CONFIGURATION, "fields", "c1", "1")
     now = (saved_first, name_pin("b", "d2", "t"), Pin("u", PinKind.CONFIGURATION, "fields", "c1", "1"))
-    assert pins_after(now, (), frozenset(), {Address("t", "d5")}) == (saved_first,)
+    assert pins_after(now, (other,), frozenset(), {Address("t", "d5")}) == (saved_first,)
 
 
 def test_a_twin_of_two_sets_found_by_a_pattern_names_both_places() -> None:

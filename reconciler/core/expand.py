@@ -8,6 +8,7 @@ from reconciler.core.names import Catalogue, Pinned, meaning
 from reconciler.model.batch import Address, Key
 from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import ManifestError
+from reconciler.model.manifest import ByName
 from reconciler.model.source import Diagnostic, Severity
 
 if TYPE_CHECKING:
@@ -83,9 +84,14 @@ def _refuse_twins(batches: list[DesiredBatch]) -> None:
     for batch in batches:
         twin = first.setdefault(batch.key[2:], batch)
         if twin is not batch:
-            text = f"{batch.address} is the same work as {twin.address} at {twin.locate()}"
+            if batch.address == twin.address:
+                text = f"{batch.address} is chosen twice, here and at {twin.locate()}"
+            else:
+                text = f"{batch.address} is the same work as {twin.address} at {twin.locate()}"
             if batch.name or twin.name:
                 text += "; a pattern leaves a directory out with exclude"
+            if any(isinstance(one.set.directories[one.position], ByName) for one in (batch, twin)):
+                text += f", and `lock --upgrade {batch.address.set}` looks up names anew"
             faults.append(Diagnostic(batch.locate(), text))
     if faults:
         raise ManifestError(sorted(faults))

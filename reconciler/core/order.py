@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Action
 
 _STANDS = frozenset({ActionKind.KEEP, ActionKind.ADOPT, ActionKind.MOVE})
+_STUCK = frozenset({ActionKind.BLOCKED, ActionKind.UNRESOLVED})
+
+#: Why a create is BLOCKED that only has to wait for others.
+WAITING = frozenset({ReasonCode.DEPENDS_ON, ReasonCode.CANARY})
+
 _BEGUN = frozenset(
     {
         ReasonCode.FAILED,
@@ -134,7 +139,7 @@ def _depends(
             text = f"waits for {name}: it has no directories; give it some, or take it out of dependsOn"
             return Reason(ReasonCode.DEPENDS_ON, text)
         if why := _not_ended(before):
-            text = f"waits for {name}: {why}; `reconciler apply --wait` goes on by itself"
+            text = f"waits for {name}: {why}"
             return Reason(ReasonCode.DEPENDS_ON, text)
         if why := _fared_badly(before, sets[name].max_failed_files if name in sets else 0.0, counts, unread):
             return Reason(ReasonCode.DEPENDS_ON, f"waits for {name}: {why}")
@@ -156,7 +161,7 @@ def _canary(
     if len(fresh) + len(begun) <= item.canary:
         return None, free
     if why := _not_ended(canaries):
-        text = f"waits for {_canaries(canaries)}: {why}; `reconciler apply --wait` goes on by itself"
+        text = f"waits for {_canaries(canaries)}: {why}"
         return Reason(ReasonCode.CANARY, text), free
     if why := _fared_badly(canaries, item.max_failed_files, counts, unread):
         return Reason(ReasonCode.CANARY, f"waits for {_canaries(canaries)}: {why}"), free
@@ -177,7 +182,8 @@ def _not_ended(actions: Sequence[Action]) -> str:
     waiting = [action for action in actions if not _ended(action)]
     if not waiting:
         return ""
-    first = waiting[0]
+    # What nothing will move by itself comes first: that is what a person has to look at.
+    first = min(waiting, key=lambda action: action.kind not in _STUCK)
     match first.kind:
         case ActionKind.CREATE:
             state = "is to be created"
@@ -187,7 +193,9 @@ def _not_ended(actions: Sequence[Action]) -> str:
             state = f"is not known: {first.reason.text}"
         case _:
             state = f"({first.batch.id}) is {first.batch.status}" if first.batch is not None else "is open"
-    return f"{len(waiting):,} of {len(actions):,} have not completed; {first.address} {state}"
+    stuck = [a for a in waiting if a.kind in _STUCK and a.reason.code not in WAITING]
+    hint = "" if stuck else "; `reconciler apply --wait` goes on by itself"
+    return f"{len(waiting):,} of {len(actions):,} have not completed; {first.address} {state}{hint}"
 
 
 def _ended(action: Action) -> bool:

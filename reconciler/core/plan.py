@@ -17,11 +17,11 @@ from reconciler.core.spans import span
 from reconciler.model.canonical import digest
 from reconciler.model.lock import Origin
 from reconciler.model.manifest import OnRemove
-from reconciler.model.plan import Action, ActionKind, Plan, Reason, ReasonCode
+from reconciler.model.plan import Action, ActionKind, Guarded, Plan, Reason, ReasonCode
 from reconciler.model.snapshot import Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from reconciler.core.select import Selection
@@ -70,7 +70,7 @@ def plan(
         return Moment(now, snapshot.clocks.get(key.endpoint, now))
 
     def alone(want: DesiredBatch) -> Action:
-        """What one desired batch needs, whatever there is to be said about its directory and its turn."""
+        """What one desired batch needs, whatever there is to be said about its turn."""
         intent = open_intents.get(want.key)
         if intent is not None:
             return _open(intent, now, want.address)
@@ -81,10 +81,10 @@ def plan(
         action = decide(want, snapshot.of(want.key), entry, facts.get(want.key), moment(want.key))
         if action.kind is ActionKind.CREATE and want.key in aliases:
             return _same_work(want, lock.entries[aliases[want.key]].address)
-        return action
+        return _checked(action, facts.get(want.key), moment(want.key))
 
     order = put_in_order([alone(want) for want in about], desired, lock, counts or {}, alone)
-    actions = [_checked(action, facts.get(action.key), moment(action.key)) for action in order.actions]
+    actions = list(order.actions)
     actions += [
         _open(intent, now)
         for key, intent in open_intents.items()
@@ -93,8 +93,9 @@ def plan(
     left = {
         key: entry for key, entry in lock.entries.items() if key not in wanted and key not in open_intents
     }
+    elsewhere = _elsewhere(left, desired)
     actions += [
-        _no_longer_desired(entry, desired, lock, snapshot.of(key))
+        _no_longer_desired(entry, desired, lock, snapshot.of(key), elsewhere.get(key))
         for key, entry in left.items()
         if selection.covers(entry.address)
     ]
@@ -106,7 +107,7 @@ def plan(
         state=state_digest(lock),
         manifests=desired.digest,
         breaches=tuple(breaches(actions, limits, {want.set.name: want.set for want in desired.batches})),
-        guarded=tuple(guarded(actions, limits)),
+        guarded=tuple(sorted([*guarded(actions, limits), *_abandoned(actions, elsewhere)])),
         selected=selected_by_name(desired.pins, lock.pins),
         unread=order.unread,
     )
@@ -187,7 +188,32 @@ def _checked(action: Action, facts: Facts | None, moment: Moment) -> Action:
     )
 
 
-def _no_longer_desired(entry: Entry, desired: Desired, lock: Lock, seen: Seen) -> Action:
+def _elsewhere(left: Mapping[Key, Entry], desired: Desired) -> dict[Key, DesiredBatch]:
+    """Entries whose work is asked for at the same address, but on another service or in another project.
+
+    A region that somebody forgot to set does that to all of them at once.
+    """
+    work = {(want.address, want.key[2:]): want for want in desired.batches}
+    return {
+        key: work[entry.address, key[2:]] for key, entry in left.items() if (entry.address, key[2:]) in work
+    }
+
+
+def _abandoned(actions: Iterable[Action], elsewhere: Mapping[Key, DesiredBatch]) -> Iterator[Guarded]:
+    """R15: to forget what stands on one service because its address means another now has to be confirmed."""
+    for action in actions:
+        if action.changes and (want := elsewhere.get(action.key)):
+            what = f"it was recorded on {_home(action.key)}, and its provider leads to {_home(want.key)} now"
+            yield Guarded(action.address, what, str(want.locate()))
+
+
+def _home(key: Key) -> str:
+    return f"{key.endpoint}, project {key.project}"
+
+
+def _no_longer_desired(
+    entry: Entry, desired: Desired, lock: Lock, seen: Seen, elsewhere: DesiredBatch | None
+) -> Action:
     """R10. The batch itself is left alone, unless everything speaks for cancelling it."""
     recorded = entry.recorded
     batch = recorded.as_batch(entry.key)
@@ -208,6 +234,8 @@ def _no_longer_desired(entry: Entry, desired: Desired, lock: Lock, seen: Seen) -
         why = seen.why if isinstance(seen, Unknown) else "the listing lacks it"
         kind, code, end = ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, f"is to be cancelled, but {why}"
     where = f"removed at {told}" if told else "no longer in the manifests"
+    if elsewhere is not None:
+        where = f"recorded on {_home(entry.key)}, and its provider leads to {_home(elsewhere.key)} now"
     return Action(
         kind=kind,
         address=entry.address,

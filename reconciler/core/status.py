@@ -95,6 +95,12 @@ def sync_of_watched(change: TrackedChange) -> Sync:
             assert_never(unreachable)
 
 
+def _health(action: Action, batch: Batch | None, files: FileCounts | None) -> Health:
+    if batch is None and action.kind is ActionKind.UNRESOLVED:
+        return Health.UNKNOWN  # R7, R8: there may be one
+    return health_of(batch.status if batch else None, files)
+
+
 def health_of(status: Status | None, files: FileCounts | None) -> Health:
     """How a batch is doing; ``files`` counts only once it is COMPLETED."""
     if status is None:
@@ -158,7 +164,7 @@ def _row(action: Action, batch: Batch | None, entry: Entry | None, moment: Momen
         address=action.address,
         place=str(action.key),
         sync=sync,
-        health=health_of(batch.status if batch else None, files),
+        health=_health(action, batch, files),
         why=why,
         batch=batch.id if batch else "",
         status=batch.status if batch else None,
@@ -178,7 +184,7 @@ def _watched_row(change: TrackedChange, now: datetime) -> StatusRow:
         address=change.address,
         place=change.id.endpoint,
         sync=sync,
-        health=change.health or Health.MISSING,
+        health=change.health or (Health.UNKNOWN if sync is Sync.UNKNOWN else Health.MISSING),
         why="" if sync is Sync.SYNCED else change.reason,
         batch=change.id.id,
         status=known.status if known else None,

@@ -128,10 +128,15 @@ def _blocked(action: Action, want: DesiredBatch | None) -> tuple[str, ...]:
         case ReasonCode.PREFLIGHT:
             return ("put the directory or the configuration right, and plan again", f"or {_LEAVE_OUT}")
         case ReasonCode.DEPENDS_ON:
-            return ("`reconciler apply --wait` goes on by itself once they ended well", "or change dependsOn")
+            return (
+                "`reconciler apply --wait` goes on by itself once they end well",
+                "where they ended badly: run them again with rerun.after, or raise their maxFailedFiles",
+                "or change dependsOn",
+            )
         case ReasonCode.CANARY:
             return (
-                "`reconciler apply --wait` goes on by itself once the canaries fared well",
+                "`reconciler apply --wait` goes on by itself once the canaries end well",
+                "where they ended badly: run them again with rerun.after",
                 "or lower canary, or raise maxFailedFiles",
             )
         case ReasonCode.SAME_WORK:

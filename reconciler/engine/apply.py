@@ -328,7 +328,9 @@ async def _cold(run: Run) -> None:
     left = run.cold_until - run.eyes.clock.monotonic()
     if left > 0 and not run.over:
         run.eyes.listen(
-            Waiting("no last run has closed its journal here, so absence has to be seen twice", left)
+            Waiting(
+                "what was sent before is not known for certain here, so absence has to be seen twice", left
+            )
         )
         await run.stop.pause(left)
 

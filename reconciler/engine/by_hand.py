@@ -188,6 +188,7 @@ async def _entry_with(run: Run, address: Address, name: str) -> Entry:
         if not name or any(item.id == name for item in entry.batches):
             return entry
     if not there:
+        _refuse_watched(run, address)
         raise SettingsError(
             f"nothing is recorded at {address}", next="`reconciler plan --verbose` lists what is"
         )
@@ -219,9 +220,19 @@ def _desired(run: Run, address: Address) -> DesiredBatch:
     for want in run.desired.batches:
         if want.address == address:
             return want
+    _refuse_watched(run, address)
     raise SettingsError(
         f"{address} is not in the manifests", next="`reconciler plan --verbose` lists what is"
     )
+
+
+def _refuse_watched(run: Run, address: Address) -> None:
+    """R16: what is only watched is nobody's to import or cancel here."""
+    if address in {entry.address for entry in run.lock.tracked.values()}:
+        raise SettingsError(
+            f"{address} is only watched",
+            next=f"`reconciler status --target {address}` and `reconciler results {address}` show it",
+        )
 
 
 def _audit(

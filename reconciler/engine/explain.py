@@ -105,6 +105,11 @@ def _unknown(address: Address, desired: Desired, lock: Lock, intents: tuple[Inte
         | {str(entry.address) for entry in lock.entries.values()}
         | {str(intent.address) for intent in intents}
     )
+    if address in {entry.address for entry in lock.tracked.values()}:
+        return SettingsError(
+            f"{address} is only watched: no plan decides about it",
+            next=f"`reconciler status --target {address}` and `reconciler results {address}` show it",
+        )
     near = get_close_matches(str(address), sorted(known), n=1)
     return SettingsError(
         f"{address} is neither in the manifests nor recorded",

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.gates import breaches, guarded
-from reconciler.core.order import also_observed
+from reconciler.core.order import WAITING, also_observed
 from reconciler.engine.propose import propose
 from reconciler.engine.wait import Awaited, read_files, until_terminal
 from reconciler.model.errors import LimitError
-from reconciler.model.plan import ActionKind, ReasonCode
+from reconciler.model.plan import ActionKind
 from reconciler.model.result import Outcome
 
 if TYPE_CHECKING:
@@ -28,12 +28,10 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Action, Plan
     from reconciler.model.project import Limits
 
-_WAITING = frozenset({ReasonCode.DEPENDS_ON, ReasonCode.CANARY})
-
 
 def is_held(action: Action) -> bool:
     """Whether an action is a create that only has to wait for others."""
-    return action.kind is ActionKind.BLOCKED and action.reason.code in _WAITING
+    return action.kind is ActionKind.BLOCKED and action.reason.code in WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,7 @@ def over_limit(plan: Plan) -> LimitError:
         first = plan.guarded[0]
         more = f", and {len(plan.guarded) - 1:,} more" if plan.guarded[1:] else ""
         return LimitError(
-            f"{first.address} is protected: {first.what}{more}",
+            f"{first.address} is not touched without a word: {first.what}{more}",
             where=first.source,
             next=f"Select less with --target, or {confirm}",
         )

@@ -26,6 +26,7 @@ class Sync(StrEnum):
 class Health(StrEnum):
     """How the batch that stands is doing. Healthy and Degraded are told apart by its files, by no listing."""
 
+    UNKNOWN = "Unknown"  # nothing could be seen, which is not the same as nothing being there (R7)
     MISSING = "Missing"
     PROGRESSING = "Progressing"
     COMPLETED = "Completed"  # its files were not read yet

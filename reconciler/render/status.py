@@ -25,6 +25,7 @@ _SYNC_COLOURS = {
 }
 
 _HEALTH_COLOURS = {
+    Health.UNKNOWN: "35",
     Health.MISSING: "33",
     Health.PROGRESSING: "36",
     Health.COMPLETED: "2",

@@ -145,7 +145,7 @@ def _limit_lines(plan: Plan) -> Iterator[str]:
             f"Over the limit: {breach.limit}{whose} is {breach.allowed:,}, the plan has {breach.planned:,}."
         )
     for item in plan.guarded:
-        yield harmless(f"Protected: {item.address}, {item.what} ({item.source}).")
+        yield harmless(f"To be confirmed: {item.address}, {item.what} ({item.source}).")
     if plan.breaches or plan.guarded:
         yield f"To apply it all the same: reconciler apply --confirm {plan.digest}"
 

@@ -152,7 +152,7 @@ FAULTS = [
     (
         a_set(ById("d1"), ByPattern("o*")),
         there("d1=one"),
-        [f"s/d1 is the same work as s/d1 at {FIRST}; a pattern leaves a directory out with exclude"],
+        [f"s/d1 is chosen twice, here and at {FIRST}; a pattern leaves a directory out with exclude"],
     ),
     (
         a_set(ById("d1"), removed=("s/d1", "s", "t/x")),

@@ -19,7 +19,7 @@ from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.intent import Intent
 from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Recorded
 from reconciler.model.manifest import BatchSet, ById, Job, OnChange, OnRemove, Rerun
-from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
+from reconciler.model.plan import Action, ActionKind, Breach, Guarded, Plan, Reason, ReasonCode
 from reconciler.model.project import FileState, Limits, Project, ProjectFile
 from reconciler.model.snapshot import Facts, Snapshot, Unknown
 from reconciler.model.source import Source
@@ -464,7 +464,7 @@ def test_manifests_expand_to_one_batch_a_directory_sorted_by_address() -> None:
             (batch_set("a", "d1"), batch_set("b", "d2", "d1", provider="q")),
             "b.yaml:2:1: b/d1 is the same work as a/d1 at a.yaml:1:1",
         ),
-        ((batch_set("a", "d1", "d2", "d1"),), "a.yaml:3:1: a/d1 is the same work as a/d1 at a.yaml:1:1"),
+        ((batch_set("a", "d1", "d2", "d1"),), "a.yaml:3:1: a/d1 is chosen twice, here and at a.yaml:1:1"),
     ],
     ids=["two sets", "two providers", "one set"],
 )
@@ -490,6 +490,23 @@ def test_another_job_configuration_or_directory_is_other_work() -> None:
         batch_set("c", "d1", job=extract),
     )
     assert len(expand(_project(*sets), HOMES).batches) == 4
+
+
+# R10, another service ------------------------------------------------------------------------------
+
+
+def test_a_provider_that_leads_elsewhere_now_forgets_nothing_without_a_word() -> None:
+    here, there = key("d1"), key("d1", endpoint="https://eu.example")
+    recorded_there = lock(entry(live(there, "b1"), "a/d1"), entry(live(key("d2"), "b2"), "a/d2"))
+    desired = wants(batch_set("a", "d1"))
+    made = planned(desired, {here: ()}, recorded_there)
+    assert shown(made) == [("create", "a/d1"), ("forget", "a/d1"), ("forget", "a/d2")]
+    one, other = "https://eu.example, project prj", "https://api.example, project prj"
+    led = f"recorded on {one}, and its provider leads to {other} now"
+    assert made.guarded == (Guarded(Address("a", "d1"), f"it was {led}", "a.yaml:1:1"),)
+    forgotten = next(action for action in made.actions if action.key == there)
+    assert forgotten.reason.text == f"{led}; b1 (COMPLETED) is left alone"
+    assert planned(wants(batch_set("a", "d3")), {key("d3"): ()}, recorded_there).guarded == ()
 
 
 # O1-O3 ----------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ CASES = [
     Case(
         "not seen, and nothing recorded",
         Unknown("the listing is incomplete"),
-        (UNKNOWN, Health.MISSING, "", ()),
+        (UNKNOWN, Health.UNKNOWN, "", ()),
         why="the listing is incomplete",
     ),
     Case(
@@ -164,7 +164,7 @@ CASES = [
         entry(rec(RUN)),
         why="404; if it is gone for good: `reconciler lock resolve invoices/dir-1 --absent`",
     ),
-    Case("a create is open", (), (AMBIGUOUS, Health.MISSING, "", ()), open=True),
+    Case("a create is open", (), (AMBIGUOUS, Health.UNKNOWN, "", ()), open=True),
     Case(
         "a create is open beside what is recorded",
         (RUN,),
@@ -431,7 +431,7 @@ def test_a_watched_batch_is_synced_when_it_is_what_is_recorded(happened: Happene
     )
 
 
-def test_a_watched_batch_of_which_nothing_is_known_is_missing() -> None:
+def test_a_watched_batch_of_which_nothing_is_known_is_unknown() -> None:
     report = status_of(
         Plan(actions=(), tracked=(watched(Happened.UNKNOWN),)),
         snapshot=Snapshot(),
@@ -441,7 +441,7 @@ def test_a_watched_batch_of_which_nothing_is_known_is_missing() -> None:
         now=NOW,
     )
     (made,) = report.rows
-    assert (made.sync, made.health, made.status, made.running) == (UNKNOWN, Health.MISSING, None, False)
+    assert (made.sync, made.health, made.status, made.running) == (UNKNOWN, Health.UNKNOWN, None, False)
 
 
 def test_ours_and_watched_ones_stand_by_address() -> None:

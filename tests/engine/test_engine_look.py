@@ -88,7 +88,7 @@ def test_c2_a_cold_run_waits_one_settle_time_and_looks_twice(tmp_path: Path) -> 
 
     assert [r.outcome for r in applied.results] == [Outcome.CREATED] * 3
     waits = [event.why for event in world.events if isinstance(event, Waiting)]
-    assert waits == ["no last run has closed its journal here, so absence has to be seen twice"]
+    assert waits == ["what was sent before is not known for certain here, so absence has to be seen twice"]
     # the observation begins at 0, the looks a settle time later; a look and a create take 1/4 s each
     assert world.service.sent_at == [SETTLE + 0.25] * 3
     assert world.time.seconds == SETTLE + 0.5

@@ -273,6 +273,14 @@ SECRET = "expected {env: VARIABLE}: a secret stands in an environment variable, 
                 "a.yaml:8:15: spec.dependsOn[0]: there is no set 'b'; known here: 'a'",
             ],
         ),
+        # What was removed is not asked for: neither its set, nor one directory of it by its id.
+        (
+            batch_set(directories="[{id: d}]", rest="  removed: [a/d, a/e, b, a]"),
+            [
+                "a.yaml:8:13: spec.removed[0]: 'a/d' is removed here and still asked for at a.yaml:3:18",
+                "a.yaml:8:26: spec.removed[3]: 'a' is removed here and still asked for at a.yaml:3:18",
+            ],
+        ),
         (
             batch_set(directories="[{id: d}, {id: e}, {id: d}]"),
             [

@@ -130,6 +130,19 @@ def unknown_dependencies(
             yield Fault(path, f"there is no set {shown(name)}{meant(name, sets)}")
 
 
+def removed_faults(sets: Sequence[BatchSet]) -> Iterator[tuple[BatchSet, Fault]]:
+    """What is called removed and is asked for by ids alone; names and patterns are compared when planning."""
+    asked = {item.name: item for item in sets}
+    for item in sets:
+        for index, name in enumerate(item.removed):
+            set_name, slash, directory = name.partition("/")
+            there = asked.get(set_name)
+            wanted = there is not None and (not slash or ById(directory) in there.directories)
+            if there is not None and wanted:
+                text = f"{shown(name)} is removed here and still asked for at {there.locate(_NAME)}"
+                yield item, Fault(("spec", "removed", index), text)
+
+
 def cycle_faults(sets: Mapping[str, BatchSet]) -> Iterator[tuple[BatchSet, Fault]]:
     """Sets that wait for each other, one fault for each cycle that a walk in order of names closes."""
     done: set[str] = set()

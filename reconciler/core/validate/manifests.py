@@ -11,6 +11,7 @@ from reconciler.core.validate.across import (
     name_faults,
     name_of,
     provider_faults,
+    removed_faults,
     unknown_dependencies,
 )
 from reconciler.core.validate.faults import Fault, placed
@@ -105,7 +106,8 @@ class _Walk:
                 self._add(document, *provider_faults(document, project))
         owners = {id(item): document for document, item in self.sets.items()}
         sets = tuple(self.sets.values())
-        for item, fault in (*duplicate_faults(sets), *cycle_faults({item.name: item for item in sets})):
+        cycles = cycle_faults({item.name: item for item in sets})
+        for item, fault in (*duplicate_faults(sets), *removed_faults(sets), *cycles):
             self._add(owners[id(item)], fault)
         if not unread:
             names = {kind: frozenset(names) for kind, names in self._names.items()}

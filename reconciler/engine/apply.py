@@ -13,12 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from reconciler.core.names import pins_after
+from reconciler.core.preflight import objection
 from reconciler.core.record import policies, refreshed, with_counts
 from reconciler.core.saved import staleness
 from reconciler.engine.concurrent import each
-from reconciler.engine.create import adopt, create
+from reconciler.engine.create import FRESH, adopt, create
 from reconciler.engine.flight import Flight
 from reconciler.engine.late import look_again, look_back
+from reconciler.engine.preflight import gather_facts
 from reconciler.engine.propose import propose
 from reconciler.engine.resolve import resolve_all
 from reconciler.engine.tracking import record_watched, with_watched
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from reconciler.model.project import Limits
     from reconciler.model.result import Finding
     from reconciler.model.saved import SavedPlan
+    from reconciler.model.snapshot import Facts
 
 
 async def apply(
@@ -228,7 +231,14 @@ async def _create_all(run: Run, proposal: Proposal, flight: Flight) -> None:
     async def carry_out(action: Action) -> None:
         try:
             async with flight.place(action.key):
-                await create(run, action, proposal.facts.get(action.key))
+                facts = proposal.facts.get(action.key)
+                age = run.eyes.clock.monotonic() - proposal.observed
+                if flight.limited and age > FRESH and not run.over:
+                    facts, against = await _looked_up_again(run, action)
+                    if against:
+                        run.finish(action, Outcome.BLOCKED, why=against)
+                        return
+                await create(run, action, facts)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again below
             # The others in flight shall come back and be written down, if that is possible at all.
             run.ended = run.ended or str(error)
@@ -237,6 +247,16 @@ async def _create_all(run: Run, proposal: Proposal, flight: Flight) -> None:
     await each(creates, run.eyes.at_once, carry_out)
     if failures:
         raise failures[0]
+
+
+async def _looked_up_again(run: Run, action: Action) -> tuple[Facts, str]:
+    """What a directory is after a long wait for a place, and what is against it by now (R14).
+
+    What the create is made for has to be what it processes: a file that came meanwhile would else be taken
+    for a change since, and be paid for twice (R3).
+    """
+    facts = (await gather_facts(run.eyes, [action.key]))[action.key]
+    return facts, objection(action.key, facts, run.moment(action.key).service) or ""
 
 
 def _record_counts(run: Run, counts: Mapping[str, FileCounts]) -> None:

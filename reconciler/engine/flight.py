@@ -37,6 +37,7 @@ class Flight:
     def __init__(self, run: Run, limit: int | None) -> None:
         self._run = run
         self._limit = limit
+        self.limited = limit is not None
         self._looking = asyncio.Lock()  # of several creates that wait, one looks
         self._begun: set[Key] = set()
         self._gone: set[Key] = set()

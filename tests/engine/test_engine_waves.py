@@ -236,6 +236,30 @@ def test_what_ran_before_counts_too(tmp_path: Path) -> None:
     assert sorted(row.exists // TAKES for row in world.service.rows) == [0, 1, 2, 3]
 
 
+def test_what_changed_while_a_create_waited_for_its_place_was_part_of_it(tmp_path: Path) -> None:
+    """R3: else its files would be paid for once more, for a change that the batch has in it already."""
+    world = project(tmp_path, rerun=Rerun(on_input_change=OnChange.RERUN))
+    world.also = world.also[2:]
+    world.max_in_flight = 1
+
+    def change(_: object) -> None:
+        world.service.changed.setdefault("b2", world.time.now())
+
+    world.service.on_create = change
+    assert outcomes(world.apply()) == {"b/b1": Outcome.CREATED, "b/b2": Outcome.CREATED}
+    world.time.seconds += TAKES
+    assert not world.plan().changes
+
+
+def test_a_directory_that_went_while_its_create_waited_for_a_place_is_not_created_on(tmp_path: Path) -> None:
+    """R14."""
+    world = project(tmp_path)
+    world.also = world.also[2:]
+    world.max_in_flight = 1
+    world.service.on_create = lambda _: world.service.there.discard("b2")
+    assert outcomes(world.apply()) == {"b/b1": Outcome.CREATED, "b/b2": Outcome.BLOCKED}
+
+
 def test_a_batch_that_is_gone_keeps_no_place(tmp_path: Path) -> None:
     world = project(tmp_path)
     everything, world.also = world.also, world.also[:1]

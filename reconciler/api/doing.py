@@ -165,7 +165,9 @@ def cancel(
 
     house = house_of(project, environ)
     with house.store().hold(lock_timeout) as session:
-        return run_to_end(house.by_hand(session, lambda run: cancel_batch(run, address_of(address), batch)))
+        return run_to_end(
+            house.by_hand(session, lambda run: cancel_batch(run, address_of(address), batch), recorded=True)
+        )
 
 
 def resolve_absent(

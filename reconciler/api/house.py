@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.api.running import environment_of, holder, once_broken_silent, silent, system_clock
 from reconciler.engine.stop import Stop
-from reconciler.model.errors import PinError
+from reconciler.model.desired import Desired
+from reconciler.model.errors import ManifestError, PinError, ServiceError
 from reconciler.model.events import Warned
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from reconciler.api.outlook import Outlook
     from reconciler.api.services import Connections, Services
     from reconciler.engine.run import Run
-    from reconciler.model.desired import Desired
     from reconciler.model.events import Listener
     from reconciler.model.lock import Lock
     from reconciler.model.outcomes import BatchOutcomes
@@ -184,7 +184,6 @@ class House:
         from reconciler.engine.observe import Eyes
         from reconciler.engine.refresh import refresh
         from reconciler.engine.run import Run
-        from reconciler.model.desired import Desired
 
         lock, stop = session.lock, Stop()
         stop.bind(self.clock)
@@ -239,10 +238,21 @@ class House:
         return replace(read, rerun=write_rerun(self.project, lock, read, wish.manifest, self.clock.now()))
 
     async def by_hand(
-        self, session: FileSession, work: Callable[[Run], Coroutine[Any, Any, _Result]]
+        self,
+        session: FileSession,
+        work: Callable[[Run], Coroutine[Any, Any, _Result]],
+        *,
+        recorded: bool = False,
     ) -> _Result:
-        """Do what a person asked for by name, on state whose lock is held."""
-        async with self.run_on(session, Stop()) as run:
+        """Do what a person asked for by name, on state whose lock is held.
+
+        Args:
+            session: the state.
+            work: what is to be done.
+            recorded: what is recorded is enough for it: a name that stands for nothing, of whatever set,
+                keeps nobody from stopping a batch.
+        """
+        async with self.run_on(session, Stop(), lenient=recorded) as run:
             return await work(run)
 
     async def upgrade(self, session: FileSession, sets: frozenset[str]) -> tuple[str, ...]:
@@ -286,6 +296,7 @@ class House:
         seconds: float | None = None,
         *,
         locked: bool = False,
+        lenient: bool = False,
         upgrade: frozenset[str] = frozenset(),
     ) -> AsyncIterator[Run]:
         """A run with everything that it needs, on state whose lock is held."""
@@ -301,11 +312,18 @@ class House:
             services.connected(session.lock, session.journal.open) as there,
             watching(services, self.project.tracked, session.lock, there) as watchers,
         ):
+            try:
+                desired = await self.desired(there, session.lock, locked=locked, upgrade=upgrade)
+            except (ManifestError, ServiceError) as error:
+                if not lenient:
+                    raise
+                self.listen(Warned(f"what the manifests ask for is not known: {error}"))
+                desired = Desired()
             yield Run(
                 id=run_id,
                 eyes=there.eyes,
                 session=session,
-                desired=await self.desired(there, session.lock, locked=locked, upgrade=upgrade),
+                desired=desired,
                 audit=audit,
                 stop=stop,
                 random=random.random,

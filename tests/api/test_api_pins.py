@@ -10,7 +10,7 @@ import pytest
 
 from reconciler import ActionKind, ManifestError, apply, load, plan
 from reconciler.adapters.providers.llamacloud import LlamaCloud
-from reconciler.api import upgrade
+from reconciler.api import cancel, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,3 +92,12 @@ def test_a_set_that_is_called_otherwise_keeps_its_names_until_they_are_upgraded(
         ManifestError, match="no saved configuration for extract_v2 is named 'invoice-fields'"
     ):
         upgrade(load(folder), ["bills"])
+
+
+def test_a_name_that_stands_for_nothing_keeps_nobody_from_cancelling(folder: Path) -> None:
+    path = folder / "batches" / "receipts.yaml"
+    path.write_text(path.read_text().replace("cfg-PARSE_AGENTIC", "{name: nothing}"))
+    with pytest.raises(ManifestError, match="no saved configuration for parse_v2 is named 'nothing'"):
+        plan(load(folder))
+    cancelling = cancel(load(folder), "invoices/dir-invoices-2026-09")
+    assert not cancelling.asked  # it had ended; that was looked for, and not refused

@@ -81,7 +81,8 @@ def apply(
 
     Args:
         project: as `load` gives it.
-        approve: asked once with the plan if it would change anything; False ends the run unchanged.
+        approve: asked once with the plan if it would change anything, with ``wait`` also later; False ends
+            the run unchanged.
         targets: as for `plan`.
         locked: as for `plan`.
         parallelism: how many creates, and how many other requests, may be under way at once.

@@ -69,7 +69,7 @@ async def apply(
         run: the run, which holds the lock.
         limits: how much may be done.
         selection: what the run is about.
-        approve: asked once with the plan, if it would change anything; False ends the run.
+        approve: asked once with the plan, if it would change anything, now or in a wave; False ends the run.
         confirmed: the digest of the one plan that may be applied, also past the limits (R15); or "".
         saved: the reviewed plan, of which nothing may differ.
         max_in_flight: how many batches may run at once; creates are held back for that.
@@ -90,7 +90,9 @@ async def apply(
         _refuse(run, plan, confirmed, saved)
         batches: tuple[Batch, ...] = ()
         failed = 0
-        approved = not run.stop.over and (not plan.changes or saved is not None or approve(plan))
+        # What is held back is created by a later wave, without another question.
+        does = plan.changes or (wait and any(is_held(action) for action in plan.actions))
+        approved = not run.stop.over and (not does or saved is not None or approve(plan))
         if approved and not run.stop.over:
             if saved is not None:
                 run.lock = replace(run.lock, plan=saved.own)  # durable before the first create

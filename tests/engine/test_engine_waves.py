@@ -87,6 +87,17 @@ def test_with_wait_one_apply_creates_one_set_after_the_other(tmp_path: Path) -> 
     assert {entry.recorded.files for entry in world.lock.entries.values()} == {(1, 0)}
 
 
+def test_nothing_is_created_in_a_wave_of_a_plan_that_nobody_approved(tmp_path: Path) -> None:
+    """A plan that only holds creates back changes nothing now, and would spend all of it later."""
+    world = project(tmp_path, depends_on=("a",))
+    world.apply()
+    assert not world.plan().changes
+    world.wait = True
+    world.apply(approve=False)
+    assert sorted(created_at(world)) == ["a1", "a2"]
+    assert outcomes(world.apply()) == {"b/b1": Outcome.CREATED, "b/b2": Outcome.CREATED}
+
+
 def test_the_canary_goes_first_and_the_rest_when_it_has_fared_well(tmp_path: Path) -> None:
     world = project(tmp_path, canary=1)
     world.wait = True

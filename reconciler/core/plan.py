@@ -15,7 +15,7 @@ from reconciler.core.order import put_in_order
 from reconciler.core.preflight import objection
 from reconciler.core.spans import span
 from reconciler.model.canonical import digest
-from reconciler.model.lock import Origin
+from reconciler.model.lock import Origin, PinKind
 from reconciler.model.manifest import OnRemove
 from reconciler.model.plan import Action, ActionKind, Guarded, Plan, Reason, ReasonCode
 from reconciler.model.snapshot import Unknown
@@ -64,6 +64,7 @@ def plan(
     }
     aliases = aliases_of(lock)
     wanted = {batch.key: batch for batch in desired.batches}
+    named = frozenset(pin.id for pin in desired.pins if pin.kind is not PinKind.MATCH)
     about = [batch for batch in desired.batches if selection.wants(batch)]
 
     def moment(key: Key) -> Moment:
@@ -81,7 +82,7 @@ def plan(
         action = decide(want, snapshot.of(want.key), entry, facts.get(want.key), moment(want.key))
         if action.kind is ActionKind.CREATE and want.key in aliases:
             return _same_work(want, lock.entries[aliases[want.key]].address)
-        return _checked(action, facts.get(want.key), moment(want.key))
+        return _checked(action, facts.get(want.key), moment(want.key), named)
 
     order = put_in_order([alone(want) for want in about], desired, lock, counts or {}, alone)
     actions = list(order.actions)
@@ -170,11 +171,11 @@ def _same_work(want: DesiredBatch, owner: Address) -> Action:
     )
 
 
-def _checked(action: Action, facts: Facts | None, moment: Moment) -> Action:
+def _checked(action: Action, facts: Facts | None, moment: Moment, named: frozenset[str]) -> Action:
     """R14 turns a create that would be refused into BLOCKED, with the reason."""
     if action.kind is not ActionKind.CREATE or facts is None:
         return action
-    against = objection(action.key, facts, moment.service)
+    against = objection(action.key, facts, moment.service, named)
     if against is None:
         return action
     return Action(

@@ -101,3 +101,18 @@ def test_a_name_that_stands_for_nothing_keeps_nobody_from_cancelling(folder: Pat
         plan(load(folder))
     cancelling = cancel(load(folder), "invoices/dir-invoices-2026-09")
     assert not cancelling.asked  # it had ended; that was looked for, and not refused
+
+
+def test_a_name_whose_directory_went_is_blocked_with_the_way_to_the_one_that_has_it_now(folder: Path) -> None:
+    path = folder / "batches" / "receipts.yaml"
+    path.write_text(path.read_text().replace('match: "receipts*"', "name: receipts"))
+    apply(load(folder))
+    (folder / "documents" / "receipts").rename(folder / "elsewhere")
+    path.write_text(path.read_text() + "  rerun: {after: 2026-01-01T00:00:00Z}\n")
+    [entry] = [item for item in plan(load(folder)).actions if item.address.set == "receipts"]
+    assert entry.kind is ActionKind.KEEP  # what stands needs no directory
+    path.write_text(path.read_text().replace("cfg-PARSE_AGENTIC", "cfg-PARSE_FAST"))
+    [blocked] = [item for item in plan(load(folder)).actions if item.kind is ActionKind.BLOCKED]
+    assert blocked.reason.text.endswith(
+        "; `reconciler lock --upgrade` looks up anew what its name stands for"
+    )

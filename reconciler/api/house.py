@@ -267,7 +267,7 @@ class House:
     ) -> Desired:
         """What the manifests ask for, once it is known what their names and patterns stand for (R13)."""
         from reconciler.core.expand import expand
-        from reconciler.core.names import moved, wanted_names
+        from reconciler.core.names import is_given, moved, wanted_names
         from reconciler.engine.names import look_up
 
         known = {item.name for item in self.project.sets} if upgrade else {pin.set for pin in lock.pins}
@@ -279,12 +279,13 @@ class House:
         desired = expand(self.project, there.homes, catalogue, pins, entries)
         for warning in desired.warnings:
             self.listen(Warned(f"{warning.source}: {warning.message}"))
-        if locked and (changes := moved(desired.pins, lock.pins)):
+        pinned = [pin for pin in lock.pins if is_given(pin, self.project.sets)]
+        if locked and (changes := moved(desired.pins, pinned)):
             told = "; ".join(changes[:_TOLD]) + ("; …" if changes[_TOLD:] else "")
             raise PinError(
                 f"what names and patterns stand for would change: {told}",
                 why="--locked takes names and patterns only for what the lockfile says that they stand for",
-                next="Run without --locked and review what is new",
+                next="Run without --locked and review what is new, or move pins alone with `lock --upgrade`",
             )
         return desired
 

@@ -42,7 +42,8 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
 @click.option(
     "--wait",
     is_flag=True,
-    help="Stay until the batches have ended, and create what had to wait for them (dependsOn, canary).",
+    help="Stay until the batches have ended, and create what had to wait for them (dependsOn, canary);"
+    " with a saved plan, stay only.",
 )
 @click.option(
     "--max-in-flight",

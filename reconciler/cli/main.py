@@ -81,9 +81,9 @@ def run_command() -> int:
     gc.set_threshold(500_000, 50, 1000)
     try:
         code = cli.main(prog_name="reconciler", standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as error:
         click.echo("Stopped at once; the journal covers what was in flight. Run apply again.", err=True)
-        return 128 + signal.SIGINT
+        return 128 + _signal_of(error)
     except click.ClickException as error:
         _say_usage(error)
         return Exit.USAGE
@@ -99,6 +99,16 @@ def run_command() -> int:
     except Exception as error:  # noqa: BLE001 - a traceback is a defect, and this says so
         return _defect(error)
     return code if isinstance(code, int) else Exit.DONE
+
+
+def _signal_of(error: BaseException) -> int:
+    """The signal that ended the command: what was raised for it bears its number."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt) and cause.args and isinstance(cause.args[0], int):
+            return cause.args[0]
+        cause = cause.__cause__ or cause.__context__
+    return signal.SIGINT
 
 
 def _say_usage(error: click.ClickException) -> None:

@@ -27,7 +27,7 @@ def stopping(out: Console, says: str = "") -> Iterator[api.Stop]:
 
     def handle(number: int, _: FrameType | None) -> None:
         if stop.over:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         stop.request(number)
         if says:
             with contextlib.suppress(OSError):

@@ -226,6 +226,24 @@ def selected(now: Iterable[Pin], before: Iterable[Pin]) -> tuple[Selected, ...]:
     return tuple(found)
 
 
+def is_given(pin: Pin, sets: Iterable[BatchSet]) -> bool:
+    """Whether a manifest still has the name or pattern of a pin: to take one out moves no pin."""
+    for item in sets:
+        if item.name == pin.set and pin.kind is PinKind.CONFIGURATION:
+            return ByName(pin.text) == item.job.configuration
+        if item.name == pin.set:
+            return any(
+                (pin.kind is PinKind.NAME and selector == ByName(pin.text))
+                or (
+                    pin.kind is PinKind.MATCH
+                    and isinstance(selector, ByPattern)
+                    and selector.pattern == pin.text
+                )
+                for selector in item.directories
+            )
+    return False
+
+
 def moved(now: Iterable[Pin], before: Iterable[Pin]) -> tuple[str, ...]:
     """A sentence for each pin that is not as it was, sorted: what `--locked` refuses."""
     new, old = {pin[:4]: pin for pin in now}, {pin[:4]: pin for pin in before}

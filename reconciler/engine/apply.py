@@ -97,7 +97,8 @@ async def apply(
             if saved is not None:
                 run.lock = replace(run.lock, plan=saved.own)  # durable before the first create
             record_watched(run, plan.tracked)
-            await _record_all(run, proposal, selection, hold=wait)
+            # A saved plan has exactly its actions: what it holds back is for another plan to create.
+            await _record_all(run, proposal, selection, hold=wait and saved is None)
             flight = Flight(run, max_in_flight)
             await _create_all(run, proposal, flight)
             await look_back(run, proposal.facts)  # C10
@@ -111,7 +112,7 @@ async def apply(
                     still_open,
                     lambda wave: _next_wave(run, wave, flight),
                 )
-                batches, failed = await waves.go_on(plan)
+                batches, failed = await waves.go_on(plan if saved is None else replace(plan, actions=()))
             else:
                 batches, failed = await wait_for(run, {action.key for action in plan.actions})
         elif run.stop.over:

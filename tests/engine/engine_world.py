@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
     from reconciler.model.ports import Listing
     from reconciler.model.result import Applied
+    from reconciler.model.saved import SavedPlan
 
 ENDPOINT = "https://service.test"
 PROJECT = "prj-1"
@@ -313,6 +314,7 @@ class World:
         self.selection = Selection()
         self.max_in_flight: int | None = None
         self.wait = False
+        self.saved: SavedPlan | None = None
         self.confirmed = ""
         self.runs = 0
         self.on_events: Callable[[Event], None] = self.events.append
@@ -443,6 +445,7 @@ class World:
             selection=self.selection,
             approve=lambda _: approve,
             confirmed=self.confirmed,
+            saved=self.saved,
             max_in_flight=self.max_in_flight,
             wait=self.wait,
         )

@@ -10,11 +10,12 @@ from engine_world import CONFIGURATION, World, wanted
 
 from reconciler.model.batch import Status
 from reconciler.model.desired import DesiredBatch
-from reconciler.model.errors import LimitError
+from reconciler.model.errors import LimitError, StalePlanError
 from reconciler.model.manifest import OnChange, Rerun
 from reconciler.model.plan import ReasonCode
 from reconciler.model.project import Limits
 from reconciler.model.result import Outcome
+from reconciler.model.saved import SavedAction, SavedPlan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -280,3 +281,28 @@ def test_a_batch_that_is_gone_keeps_no_place(tmp_path: Path) -> None:
     assert outcomes(world.apply()) == {"a/a1": Outcome.UNSEEN, "a/a2": Outcome.CREATED}
     assert gone not in {row.batch.id for row in world.service.rows[:-1]}
     assert world.service.rows[-1].exists < TAKES
+
+
+def test_a_saved_plan_creates_what_it_has_and_not_what_it_holds_back(tmp_path: Path) -> None:
+    world = project(tmp_path, depends_on=("a",))
+    world.wait = True
+    made = world.plan()
+    world.saved = SavedPlan(
+        file="plan.json",
+        own="sha256:own",
+        digest=made.digest,
+        lineage=made.lineage,
+        state=made.state,
+        manifests=made.manifests,
+        targets=(),
+        actions=tuple(
+            SavedAction(item.kind.value, str(item.address), str(item.key), item.reason.code.value)
+            for item in made.actions
+        ),
+    )
+    applied = world.apply(approve=False)
+    assert outcomes(applied) == CREATED | {"b/b1": Outcome.BLOCKED, "b/b2": Outcome.BLOCKED}
+    assert {batch.status for batch in applied.batches} == {Status.COMPLETED}
+    assert world.lock.plan == "sha256:own"
+    with pytest.raises(StalePlanError, match="it was applied already"):
+        world.apply()

@@ -3,8 +3,28 @@
 Each function is one thing that a person can want of a project. What they are put together from is in `house`.
 """
 
-from reconciler.api.doing import apply, cancel, import_batch, plan, refresh, resolve_absent, upgrade
-from reconciler.api.files import init, load, read_plan, save_plan, schema, schema_names, validate, write_new
+from reconciler.api.doing import (
+    apply,
+    cancel,
+    import_batch,
+    plan,
+    push_lock,
+    refresh,
+    resolve_absent,
+    upgrade,
+)
+from reconciler.api.files import (
+    init,
+    install_merge_driver,
+    load,
+    merge_lock,
+    read_plan,
+    save_plan,
+    schema,
+    schema_names,
+    validate,
+    write_new,
+)
 from reconciler.api.house import PARALLELISM
 from reconciler.api.looking import browse, drift, explain, export, results, status, verify_audit, wait, watch
 from reconciler.engine.stop import Stop
@@ -20,8 +40,11 @@ __all__ = [
     "export",
     "import_batch",
     "init",
+    "install_merge_driver",
     "load",
+    "merge_lock",
     "plan",
+    "push_lock",
     "read_plan",
     "refresh",
     "resolve_absent",

@@ -15,12 +15,14 @@ from reconciler.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from reconciler.model.batch import Batch
     from reconciler.model.events import Listener
     from reconciler.model.plan import Plan
     from reconciler.model.ports import Clock
     from reconciler.model.project import Project
+    from reconciler.model.pushed import Pushed
     from reconciler.model.result import Applied, Cancelling
     from reconciler.model.saved import SavedPlan
     from reconciler.model.tracking import TrackedChange
@@ -247,3 +249,40 @@ def refresh(
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
     with house.store().hold(lock_timeout) as session:
         return run_to_end(house.refresh(session, targets))
+
+
+def push_lock(
+    folder: str | Path = ".",
+    *,
+    message: str = "",
+    remote: str = "origin",
+    branch: str = "",
+    lock_timeout: float = 0.0,
+    environ: Mapping[str, str] | None = None,
+) -> Pushed:
+    """Commit the lockfile and the audit log, push them, and make sure that the remote has them.
+
+    Where the remote has moved, what it has is merged. Nothing else of the work tree is committed, and what is
+    staged stays staged.
+
+    Args:
+        folder: the project's folder.
+        message: of the commit.
+        remote: the remote's name.
+        branch: its branch; by default the upstream of the one that is checked out, or the one that CI names.
+        lock_timeout: seconds to wait for the lock, which is held meanwhile.
+        environ: environment variables; those of this process by default.
+
+    Raises:
+        ManifestError: the project file has faults.
+        SettingsError: there is no work tree, remote, branch or name to commit with.
+        LockHeldError: another process holds the lock.
+        StateError: the remote does not have it; what was committed stays committed.
+    """
+    from pathlib import Path
+
+    from reconciler.api.pushing import push_lockfile
+
+    return push_lockfile(
+        Path(folder), environ, message=message, remote=remote, branch=branch, lock_timeout=lock_timeout
+    )

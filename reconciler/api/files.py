@@ -107,3 +107,39 @@ def read_plan(path: str | Path) -> SavedPlan:
     from reconciler.adapters.plan_file import read_plan as read
 
     return read(Path(path))
+
+
+def merge_lock(base: str | Path, ours: str | Path, theirs: str | Path, *, shown: str = "") -> str:
+    """Merge two lockfiles as git's merge drivers do: the result is left in ``ours``.
+
+    Args:
+        base: what both began with; an empty file where there was nothing.
+        ours: one of them, and the place of the result.
+        theirs: the other.
+        shown: the lockfile's name for messages; that of ``ours`` by default.
+
+    Returns:
+        Something to be said beside it, or "".
+
+    Raises:
+        StateError: they cannot be merged; ``ours`` then has conflict marks, and no command takes it for a
+            lockfile.
+    """
+    from reconciler.api.merging import merge_lockfiles
+
+    return merge_lockfiles(Path(base), Path(ours), Path(theirs), shown or str(ours))
+
+
+def install_merge_driver(
+    folder: str | Path = ".", *, environ: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Have git merge a project's lockfile by `merge_lock`; gives what was done, or nothing if it was.
+
+    Raises:
+        ManifestError: the project file has faults.
+        SettingsError: the folder is in no work tree, or ``.gitattributes`` cannot be written.
+        StateError: git cannot be run, or refused.
+    """
+    from reconciler.api.pushing import install_merging
+
+    return tuple(install_merging(Path(folder), environ))

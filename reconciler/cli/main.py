@@ -20,6 +20,7 @@ from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
 from reconciler.cli.explain import explain_command
 from reconciler.cli.export import export_command
+from reconciler.cli.in_git import merge_command, push_command
 from reconciler.cli.list import list_command
 from reconciler.cli.manifests import init_command, schema_command, validate_command
 from reconciler.cli.plan import plan_command
@@ -68,6 +69,8 @@ for _command in (
     completion_command,
 ):
     cli.add_command(_command)
+for _command in (merge_command, push_command):
+    lock_group.add_command(_command)
 
 
 # What files and services say is mapped where it happens; what arrives as these is about the output.

@@ -108,18 +108,16 @@ class Push:
     def commit(self, files: Sequence[str]) -> None:
         """Commit these files as they are in the work tree, and leave alone what else is staged."""
         git, paths = self.git, ("--pathspec-from-file=-", "--pathspec-file-nul")
-        literal = git.at(git.folder)
-        new = [name for name in files if not git.ask("ls-files", "--", f":(literal){name}").out]
-        given = [f":(literal){name}" for name in files]
         what = "the lockfile could not be committed"
-        literal.must("add", *paths, what=what, given=given, where=self.lockfile)
-        done = literal.ask("commit", "--quiet", "--only", f"--message={self.message}", *paths, given=given)
+        given = [f":(literal){name}" for name in files]
+        known = set(git.ask("ls-files", "-z", "--", self.lockfile, self.audit).out.split("\0"))
+        new = [f":(literal){name}" for name in files if name not in known]
+        if new:
+            git.must("add", *paths, what=what, given=new, where=self.lockfile)
+        done = git.ask("commit", "--quiet", "--only", f"--message={self.message}", *paths, given=given)
         if done.code:
-            if new:  # what was not known to git before is not known after it either
-                git.ask(
-                    *("rm", "--cached", "--quiet", "--force", *paths),
-                    given=[f":(literal){name}" for name in new],
-                )
+            if new:  # what git did not know before it does not know after it either
+                git.ask("rm", "--cached", "--quiet", "--force", *paths, given=new)
             raise StateError(
                 what,
                 where=self.lockfile,
@@ -154,7 +152,7 @@ class Push:
                 return commit, rebased
             refused = _refusal(done)
             if not _MOVED.search(refused or done.err):
-                if not refused and self.has(commit):
+                if "[remote rejected]" not in refused and self.arrived(commit):
                     return commit, rebased  # the reply was lost, not the push
                 raise self.failed(_why(done, refused), mine)
             if number:
@@ -282,6 +280,13 @@ class Push:
         """Whether the remote's branch holds a commit."""
         tip = self.fetch()
         return bool(tip) and self.ancestor(commit, tip)
+
+    def arrived(self, commit: str) -> bool:
+        """The same where nobody knows whether the remote answers at all."""
+        try:
+            return self.has(commit)
+        except StateError:
+            return False
 
     def look_for(self, commit: str, mine: str) -> None:
         """Make sure that the remote has what it has accepted."""

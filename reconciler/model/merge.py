@@ -47,5 +47,4 @@ class Merged:
 
 def _told(batch: Recorded) -> str:
     at = batch.created_at or batch.recorded_at
-    times = f"{'created' if batch.created_at else 'recorded'} at {at:%Y-%m-%dT%H:%M:%SZ}"
-    return f"{batch.id} ({batch.status}, {batch.origin} by that branch, {times})"
+    return f"{batch.id} ({batch.status}, {batch.origin} by that branch, dated {at:%Y-%m-%dT%H:%M:%SZ})"

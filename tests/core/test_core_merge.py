@@ -253,8 +253,8 @@ def test_each_branch_has_created_a_batch_for_one_key_and_says_so_in_words() -> N
     (conflict,) = merged.conflicts.values()
     assert (conflict.ours, conflict.theirs) == (both, replace(both, current="bat-2"))
     assert str(conflict) == (
-        "set/dir-a: ours has bat-1 (RUNNING, created by that branch, recorded at 2026-09-01T00:00:00Z), "
-        "theirs bat-2 (RUNNING, created by that branch, recorded at 2026-09-01T01:00:00Z)"
+        "set/dir-a: ours has bat-1 (RUNNING, created by that branch, dated 2026-09-01T00:00:00Z), "
+        "theirs bat-2 (RUNNING, created by that branch, dated 2026-09-01T01:00:00Z)"
     )
 
 

@@ -27,6 +27,8 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("import",): [["invoices/DIR", "bat-1"], ["invoices/nowhere", "bat-1"]],
     ("init",): [["."], ["new"]],
     ("list",): [[], ["--format", "ndjson"]],
+    ("lock", "merge"): [["--install"], ["reconciler.yaml", "reconciler.yaml", "nowhere"]],
+    ("lock", "push"): [[], ["--remote", "https://someone:secret@nowhere.test/"]],
     ("lock", "resolve"): [["invoices/DIR", "--absent"]],
     ("lock", "upgrade"): [[], ["invoices"]],
     ("plan",): [[], ["--format", "json", "--verbose"]],

@@ -53,7 +53,8 @@ class Push:
         audit: the folder of the audit log, likewise.
         message: of the commit.
         readable: raises `StateError` if a content is no lockfile.
-        conflict: an error in words for three contents of a lockfile that cannot be merged, if it is so.
+        conflict: an error in words for contents of a lockfile that cannot be merged: what both began with,
+            what is here, what the remote has. None if they can.
         pause: lets about so many seconds go by.
     """
 
@@ -228,11 +229,15 @@ class Push:
         )
         names = git.ask("diff", "--name-only", "-z", "--diff-filter=U").out.split("\0")
         if self.lockfile in names:
-            stages = [git.ask("cat-file", "blob", f":{at}:{self.lockfile}") for at in (1, 2, 3)]
+            # In a rebase, git calls ours what is there already; here it is what this work tree has.
+            stages = [git.ask("cat-file", "blob", f":{at}:{self.lockfile}") for at in (1, 3, 2)]
             error = self.conflict(*(item.out.encode("utf-8", "surrogateescape") for item in stages))
             if error is not None:
                 return StateError(
-                    error.what, where=error.where, why=error.why, next=f"{self.stays(commit)} {by_hand}"
+                    error.what,
+                    where=error.where or self.lockfile,
+                    why=error.why,
+                    next=f"{self.stays(commit)} {by_hand}",
                 )
         there = ", ".join(name for name in names if name)
         return StateError(

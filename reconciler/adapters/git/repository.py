@@ -95,7 +95,7 @@ class Repository:
         if name not in names:
             known = f"the repository has {', '.join(sorted(names))}" if names else "the repository has none"
             raise SettingsError(
-                f"there is no remote {name!r}",
+                f"there is no remote {redacted(name)!r}",
                 where=str(self.top),
                 why=known,
                 next="Name one with --remote"

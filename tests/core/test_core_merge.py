@@ -266,6 +266,19 @@ def test_one_branch_reran_what_the_other_only_saw_end() -> None:
     assert not merged.conflicts
 
 
+def test_counts_that_one_side_has_read_stay_though_the_other_looked_later() -> None:
+    read = batch("bat-1", Status.COMPLETED, files=FileCounts(3, 1), updated_at=START)
+    later = replace(read, files=None, updated_at=START + timedelta(hours=1))
+    merged = merge(lock(), lock(entry(read)), lock(entry(later)))
+    assert merged.lock.entries[key("dir-a")].batches == (replace(later, files=FileCounts(3, 1)),)
+
+
+def test_what_was_there_in_another_past_does_not_count_as_dropped() -> None:
+    there = entry(batch("bat-1"))
+    merged = merge(lock(there, lineage="another"), lock(), lock(there, serial=5))
+    assert merged.lock.entries == {there.key: there}
+
+
 def test_who_created_a_batch_knows_better_than_who_found_it() -> None:
     made = batch("bat-1", hours=1, evidence=Evidence("missing"))
     seen = batch("bat-1", Status.COMPLETED, hours=2, origin=Origin.ADOPTED)

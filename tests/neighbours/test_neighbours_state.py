@@ -42,7 +42,7 @@ _NOT_THE_JOURNALS = (
     " reconciler.lock.journal: the next apply is cold, and looks twice before it creates anything"
 )
 _BOTH_SIDES = (
-    "  next: Keep the entries of both sides, one a line, and remove the marks; or take one side:"
+    "  next: Keep the entries of both sides, one a line and none twice, and remove the marks; or take one side:"
     " git checkout --ours (or --theirs)"
 )
 _WITNESS = (

@@ -154,7 +154,7 @@ def _document(text: str, file: str) -> dict[str, Any]:
             raise StateError(
                 "git's conflict marks are in it",
                 where=f"{file}:{number}",
-                next="Keep the entries of both sides, one a line, and remove the marks; or take one side: "
+                next="Keep the entries of both sides, one a line and none twice, and remove the marks; or take one side: "
                 "git checkout --ours (or --theirs)",
             )
     try:

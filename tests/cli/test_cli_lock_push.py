@@ -5,6 +5,8 @@ Who comes first is decided by hooks, which let the other clone push at a moment 
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -376,10 +378,12 @@ def test_a_shallow_clone_merges_too(world: World) -> None:
 
 def test_keys_of_services_do_not_reach_hooks_and_prompts_do_not_wait(world: World) -> None:
     seen = world.ada.top / ".git" / "seen"
-    world.ada.hook("pre-commit", f"env > '{seen}'; (: </dev/tty) 2>/dev/null && exit 1; exit 0")
+    session = "import os; print('session', os.getsid(0))"
+    world.ada.hook("pre-commit", f"env > '{seen}'\n'{sys.executable}' -c \"{session}\" >> '{seen}'")
     world.ada.record(lock(ONE))
     world.ada.push(LLAMA_CLOUD_API_KEY="llx-secret", GIT_TRACE="1", OTHER="kept")
     text = seen.read_text()
     assert "llx-secret" not in text
     assert "GIT_TRACE" not in text
     assert {"OTHER=kept", "GIT_TERMINAL_PROMPT=0"} <= set(text.splitlines())
+    assert f"session {os.getsid(0)}" not in text  # a terminal belongs to its session: there is none to ask on

@@ -63,6 +63,7 @@ def merge(base: Lock, ours: Lock, theirs: Lock) -> Merged:
     lock = Lock(
         lineage=lineage,
         project=_project(sides),
+        plan=_plan(*(lock.plan for lock in sides)),
         serial=max(lock.serial for lock in sides) + 1,
         # A head that was superseded on one side is one too many until the next run, and none is lost.
         heads=tuple(sorted({*ours.heads, *theirs.heads})),
@@ -98,6 +99,12 @@ def _project(sides: _Sides) -> str:
             " plan then adopts the batches that the other recorded",
         )
     return chosen
+
+
+def _plan(base: str, ours: str, theirs: str) -> str:
+    """The saved plan that was applied last; of two, one will do, since the other fits no merged entries."""
+    taken = _taken(base, ours, theirs)
+    return max(ours, theirs) if taken is None else taken
 
 
 # Entries ----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -220,6 +220,48 @@ def test_what_has_ended_does_not_run_again(sides: tuple[Lock, Lock, Lock]) -> No
 
 
 # Cases -------------------------------------------------------------------------------------------------
+
+
+#: Every part of a lockfile, as one of two branches may have changed it.
+CHANGED: dict[str, object] = {
+    "lineage": "line",
+    "project": "renamed",
+    "plan": "sha256:1",
+    "serial": 9,
+    "projects": {"prod u": "prj-1"},
+    "sets": {"set": "sha256:2"},
+    "heads": ("h1",),
+    "entries": {
+        key("dir-b"): Entry(
+            key=key("dir-b"),
+            address=Address("a", "b"),
+            current="bat-2",
+            batches=(Recorded("bat-2", Status.RUNNING, Origin.FOUND, START),),
+        )
+    },
+    "pins": (Pin("set", PinKind.NAME, "name", "dir-1"),),
+    "tracked": {
+        WatchedId("u", "t-1"): TrackedEntry(
+            address=Address("a", "t-1"),
+            recorded_at=START,
+            watched=Watched(id=WatchedId("u", "t-1"), status=Status.RUNNING, word="running"),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("part", [field.name for field in fields(Lock)])
+def test_what_only_one_branch_changed_is_as_it_has_it(part: str) -> None:
+    base = lock(lineage="line", serial=1)
+    mine = replace(base, **{part: CHANGED[part]})  # type: ignore[arg-type]
+    other = replace(base, entries={**base.entries, **lock(entry(batch("bat-1"))).entries}, serial=2)
+    for merged in (merge(base, mine, other).lock, merge(base, other, mine).lock):
+        if part == "serial":
+            assert merged.serial == 10
+        elif part == "entries":
+            assert merged.entries == {**other.entries, **mine.entries}
+        else:
+            assert getattr(merged, part) == CHANGED[part]
 
 
 def batch(name: str, status: Status = Status.RUNNING, hours: int = 0, **more: object) -> Recorded:

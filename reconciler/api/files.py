@@ -10,11 +10,13 @@ from reconciler.model.errors import ManifestError
 from reconciler.model.source import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from reconciler.model.batch import Address
+    from reconciler.model.plan import Selected
     from reconciler.model.project import Project
     from reconciler.model.saved import SavedPlan
-    from reconciler.model.source import Diagnostic
+    from reconciler.model.source import Diagnostic, Source
 
 
 def load(folder: str | Path = ".") -> Project:
@@ -45,6 +47,18 @@ def validate(folder: str | Path = ".", *, environ: Mapping[str, str] | None = No
     if project is not None:
         diagnostics = (*diagnostics, *unset(project, environment_of(environ)))
     return tuple(sorted(diagnostics))
+
+
+def places(project: Project, selected: Iterable[Selected] = ()) -> Callable[[Address, str], Source | None]:
+    """Finds where a manifest asks for an address, given it and its directory's name, if that is known.
+
+    Args:
+        project: as `load` gives it.
+        selected: what names stand for, as a plan has it.
+    """
+    from reconciler.core.places import places as find
+
+    return find(project, selected)
 
 
 def init(folder: str | Path = ".") -> list[str]:

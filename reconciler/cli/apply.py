@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import api
-from reconciler.cli.console import console, say_diagnostics
+from reconciler.cli.console import console
 from reconciler.cli.exits import Exit, of_apply
 from reconciler.cli.options import lock_timeout_option, planning_options, timeout_option, with_options
 from reconciler.cli.progress import Progress
 from reconciler.cli.question import is_yes
 from reconciler.cli.signals import stopping
-from reconciler.render.json import applied_document
+from reconciler.cli.views import applied_view
 from reconciler.render.text import applied_lines, finding_lines
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
+    from reconciler.cli.outputs import Output
     from reconciler.model.plan import Plan
     from reconciler.model.project import Project
 
@@ -67,6 +68,7 @@ def apply_command(
     verbose: bool,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
+    output: Output,
 ) -> int:
     """Create the batches that are missing, and record what stands.
 
@@ -85,7 +87,7 @@ def apply_command(
     out = console(no_color=no_color, output_format=format)
     saved = api.read_plan(plan_file) if plan_file else None
     project = api.load()
-    say_diagnostics(project.warnings)
+    output.of(project)
     _say_what_excludes(project, out)
     declined = False
 
@@ -107,7 +109,7 @@ def apply_command(
             saved=saved,
             max_in_flight=max_in_flight,
             wait=wait,
-            listen=progress,
+            listen=output.listener(progress),
             stop=stop,
         )
     if declined:
@@ -116,8 +118,7 @@ def apply_command(
         return of_apply(applied, waited=wait) or Exit.ERROR
     if applied.plan.changes or applied.batches or of_apply(applied, waited=wait) != Exit.DONE:
         out.say(applied_lines(applied))
-    if format == "json":
-        out.document(applied_document(applied))
+    output.show(out, applied_view(project, applied))
     return of_apply(applied, waited=wait)
 
 

@@ -37,24 +37,41 @@ class Console:
     def say(self, lines: Iterable[str]) -> None:
         """People's text: on standard output, unless that belongs to a document."""
         for line in lines:
-            click.echo(line, err=self.quiet)
+            echo(line, err=self.quiet)
 
     def note(self, line: str) -> None:
         """Something beside what was asked for."""
-        click.echo(line, err=True)
+        echo(line, err=True)
 
     def document(self, value: object) -> None:
         """A JSON document on standard output."""
-        import json
-
-        # ASCII only: names from a service may hold what moves a cursor, or half a character.
-        click.echo(json.dumps(value, indent=2))
+        click.echo(json_text(value))
 
     def line(self, value: object) -> None:
         """A JSON document on one line of standard output, out at once: more may come much later."""
-        import json
+        click.echo(json_line(value))
 
-        click.echo(json.dumps(value))
+
+def echo(line: str, *, err: bool = False) -> None:
+    """A line for people. In GitHub's runner it may not be one that gives the runner a command."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from reconciler.render.github import unforgeable
+
+        line = unforgeable(line)
+    click.echo(line, err=err)
+
+
+def json_text(value: object, indent: int | None = 2) -> str:
+    """A JSON document. ASCII only: names from a service may hold what moves a cursor, or half a character."""
+    import json
+
+    # GitHub's runner takes this for a command wherever it stands; in a string it can be written otherwise.
+    return json.dumps(value, indent=indent).replace("##[", "#\\u0023[")
+
+
+def json_line(value: object) -> str:
+    """The same on one line."""
+    return json_text(value, None)
 
 
 def console(*, no_color: bool, output_format: str) -> Console:
@@ -82,17 +99,17 @@ def say_error(error: ReconcilerError) -> None:
         say_diagnostics(error.diagnostics)
         return
     head = f"{error.where}: {error.what}" if error.where else error.what
-    click.echo(f"Error: {harmless(head)}", err=True)
+    echo(f"Error: {harmless(head)}", err=True)
     if error.why:
-        click.echo(f"  why: {harmless(error.why)}", err=True)
+        echo(f"  why: {harmless(error.why)}", err=True)
     if error.next:
-        click.echo(f"  next: {harmless(error.next)}", err=True)
+        echo(f"  next: {harmless(error.next)}", err=True)
 
 
 def say_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Diagnostics, a line each, as editors and CI read them."""
     for item in diagnostics:
-        click.echo(harmless(str(item)), err=True)
+        echo(harmless(str(item)), err=True)
 
 
 def start_log(level: str) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import api
 from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit
-from reconciler.cli.options import format_option, output_options, with_options
+from reconciler.cli.options import output_options, with_options
+from reconciler.cli.outputs import VALIDATION_FORMATS, with_formats
+from reconciler.cli.views import diagnostics_view
 from reconciler.model.source import Severity
 from reconciler.render.harmless import harmless
-from reconciler.render.json import diagnostics_document
+
+if TYPE_CHECKING:
+    from reconciler.cli.outputs import Output
 
 
 @click.command("init")
@@ -28,25 +33,25 @@ def init_command(folder: Path) -> int:
 
 
 @click.command("validate")
-@with_options(format_option, *output_options)
+@with_options(with_formats(VALIDATION_FORMATS), *output_options)
 def validate_command(
     *,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
+    output: Output,
 ) -> int:
     """Check the project file and all manifests, without asking any service."""
     out = console(no_color=no_color, output_format=format)
     diagnostics = api.validate()
     errors = sum(1 for item in diagnostics if item.severity is Severity.ERROR)
-    if format == "json":
-        out.document(diagnostics_document(diagnostics))
-        return Exit.ERROR if errors else Exit.DONE
-    say_diagnostics(diagnostics)
-    if errors:
-        out.note(f"{errors} error{'s' if errors > 1 else ''}.")
-        return Exit.ERROR
-    out.say(["Valid."])
-    return Exit.DONE
+    output.show(out, diagnostics_view(diagnostics))
+    if format in ("text", "github"):
+        say_diagnostics(diagnostics)
+        if errors:
+            out.note(f"{errors} error{'s' if errors > 1 else ''}.")
+        else:
+            out.say(["Valid."])
+    return Exit.ERROR if errors else Exit.DONE
 
 
 @click.command("schema")

@@ -9,6 +9,7 @@ import click
 
 from reconciler.api import PARALLELISM
 from reconciler.cli.console import LOG_LEVELS, start_log
+from reconciler.cli.outputs import with_formats
 from reconciler.model.batch import Address
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ planning_options = (
     locked_option,
     parallelism_option,
     click.option("--verbose", "-v", is_flag=True, help="Show also what stays as it is."),
-    format_option,
+    with_formats(),
     *output_options,
 )
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from reconciler import api
-from reconciler.cli.console import console, say_diagnostics
+from reconciler.cli.console import console
 from reconciler.cli.exits import of_plan
 from reconciler.cli.options import planning_options, with_options
 from reconciler.cli.progress import Progress
+from reconciler.cli.views import plan_view
 from reconciler.render.harmless import harmless
-from reconciler.render.json import plan_document
-from reconciler.render.text import plan_lines
+
+if TYPE_CHECKING:
+    from reconciler.cli.outputs import Output
 
 
 @click.command("plan")
@@ -35,19 +39,19 @@ def plan_command(
     verbose: bool,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
+    output: Output,
 ) -> int:
     """Show what apply would do, and why. Changes nothing and takes no lock."""
     shown = console(no_color=no_color, output_format=format)
     project = api.load()
-    say_diagnostics(project.warnings)
+    output.of(project)
     with Progress(shown, verbose=verbose).shown() as progress:
-        plan = api.plan(project, targets=target, locked=locked, parallelism=parallelism, listen=progress)
-    document = plan_document(plan, target) if out or format == "json" else {}
-    if format == "json":
-        shown.document(document)
-    else:
-        shown.say(plan_lines(plan, verbose=verbose, colour=shown.colour))
+        plan = api.plan(
+            project, targets=target, locked=locked, parallelism=parallelism, listen=output.listener(progress)
+        )
+    view = plan_view(project, plan, target, verbose=verbose)
+    output.show(shown, view)
     if out:
-        api.save_plan(out, document)
+        api.save_plan(out, view.document())
         shown.note(f"Saved the plan; to apply just this: reconciler apply {harmless(out)}")
     return of_plan(plan, detailed=detailed_exitcode)

@@ -20,14 +20,17 @@ from reconciler.cli.options import (
     target_option,
     with_options,
 )
+from reconciler.cli.outputs import with_formats
 from reconciler.cli.progress import Progress
 from reconciler.cli.signals import stopping
+from reconciler.cli.views import status_view
 from reconciler.render.harmless import harmless
-from reconciler.render.status import status_document, status_lines, waited_document, waited_lines
+from reconciler.render.status import status_lines, waited_document, waited_lines
 from reconciler.render.text import event_line
 
 if TYPE_CHECKING:
     from reconciler.cli.console import Console
+    from reconciler.cli.outputs import Output
     from reconciler.model.events import Event
     from reconciler.model.project import Project
     from reconciler.model.status import StatusReport
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     metavar="DURATION",
     help="With --watch: so long between two observations.",
 )
-@with_options(target_option, parallelism_option, format_option, *output_options)
+@with_options(target_option, parallelism_option, with_formats(), *output_options)
 def status_command(
     *,
     watch: bool,
@@ -54,6 +57,7 @@ def status_command(
     parallelism: int,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
+    output: Output,
 ) -> int:
     """Show what stands: does it match the manifests, and how is it doing? Changes nothing, takes no lock.
 
@@ -61,20 +65,19 @@ def status_command(
     """
     out = console(no_color=no_color, output_format=format)
     if watch:
-        if not (sys.stdout.isatty() and os.environ.get("TERM") != "dumb") or format != "text":
+        if not (sys.stdout.isatty() and os.environ.get("TERM") != "dumb") or not output.plain:
             raise click.UsageError("--watch draws on a terminal; without one, run status as often as needed")
         if interval < 1:
             raise click.BadParameter("less than a second between two observations", param_hint="--interval")
     project = api.load()
-    say_diagnostics(project.warnings)
+    output.of(project)
     if watch:
         return _watch(project, out, target, parallelism, interval)
     with Progress(out, verbose=False).shown() as progress:
-        report = api.status(project, targets=target, parallelism=parallelism, listen=progress)
-    if format == "json":
-        out.document(status_document(report))
-    else:
-        out.say(status_lines(report, colour=out.colour))
+        report = api.status(
+            project, targets=target, parallelism=parallelism, listen=output.listener(progress)
+        )
+    output.show(out, status_view(project, report))
     return of_status(report)
 
 

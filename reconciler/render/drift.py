@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reconciler.model.drift import Deviation, Drift
 
-_HEADS = {
+HEADS = {
     DriftKind.NOT_DESIRED: "Live, and not desired",
     DriftKind.OTHER_WORK: "Live over a desired directory, and not desired",
     DriftKind.GONE: "Recorded, and gone",
@@ -41,7 +41,7 @@ def drift_lines(drift: Drift, *, verbose: bool = False, colour: bool = False) ->
     """
     shown = [item for item in drift.deviations if verbose or item.counts]
     for kind, members in groupby(shown, key=lambda item: item.kind):
-        yield f"{_HEADS[kind]}:"
+        yield f"{HEADS[kind]}:"
         for item in members:
             yield from _deviation_lines(item, colour=colour)
         yield ""

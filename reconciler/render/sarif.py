@@ -6,6 +6,7 @@ The schema of what is written of it is `schemas/sarif.json`. Paths are URIs rela
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +23,9 @@ _RULES = (
     ("doubtful", "warning", "A manifest or the project file is valid, and says something doubtful."),
 )
 _ROOT = "%SRCROOT%"
+
+# Halves of a character that stand for no byte of a file's name, and that no URI can have.
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def sarif_document(diagnostics: Iterable[Diagnostic], version: str, prefix: str = "") -> dict[str, Any]:
@@ -67,7 +71,7 @@ def _result(item: Diagnostic, prefix: str) -> dict[str, Any]:
             {
                 "physicalLocation": {
                     "artifactLocation": {
-                        "uri": quote(path, safe="/", errors="surrogateescape"),
+                        "uri": quote(_HALF.sub("?", path), safe="/", errors="surrogateescape"),
                         "uriBaseId": _ROOT,
                     },
                     "region": {"startLine": line, "startColumn": column},

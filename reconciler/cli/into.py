@@ -1,7 +1,8 @@
 """Files that a command writes its result into, beside what it prints: whole, or not at all.
 
 Whether such a file can be written is found out before the command does anything: a new file is begun beside
-it, and takes its place in the end. A command that fails leaves what was there.
+it, and takes its place in the end. Only what is empty or was such a file is replaced, so that no slip of the
+hand writes over a manifest, a lockfile or anybody's notes.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from reconciler.model.errors import SettingsError
 class Into:
     """One such file."""
 
-    def __init__(self, option: str, name: str) -> None:
+    def __init__(self, option: str, name: str, sign: bytes) -> None:
         """Begin it.
 
         Args:
             option: the option that asks for it, for messages.
             name: the file, as it was given.
+            sign: what all files of this kind begin with.
 
         Raises:
             SettingsError: it cannot be written.
@@ -34,11 +36,11 @@ class Into:
             raise click.UsageError(f"{option} takes a file; for standard output there is --format")
         self._option = option
         self._name = name
-        self.path = Path(os.path.realpath(name))
-        self._beside = self.path.with_name(f".{self.path.name[:200]}.{uuid.uuid4().hex[:8]}.tmp")
         try:
-            if self.path.exists() and not _replaceable(self.path):
-                raise self._error("it is no file of its own")
+            self.path = Path(os.path.realpath(name))
+            self._beside = self.path.with_name(f".{self.path.name[:200]}.{uuid.uuid4().hex[:8]}.tmp")
+            if self.path.exists() and (why := _in_the_way(self.path, sign)):
+                raise self._error(why)
             self._descriptor = os.open(
                 self._beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
             )
@@ -69,17 +71,23 @@ class Into:
         self._beside.unlink(missing_ok=True)
 
     def _error(self, why: str) -> SettingsError:
-        return SettingsError(f"{self._option} cannot be written", where=self._name, why=why.lower())
+        return SettingsError(
+            f"{self._option} cannot be written", where=self._name, why=why.lower(), next="Name another file"
+        )
 
 
-def _replaceable(path: Path) -> bool:
-    """Whether it is a file, and not one that this process's streams write to, as /dev/stdout may be."""
+def _in_the_way(path: Path, sign: bytes) -> str:
+    """Why what is there is not replaced, or "". /dev/stdout may be a file, and is not one of ours."""
     there = path.stat()
+    streams = []
     for stream in (1, 2):
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.fstat(stream), there):
-                return False
-    return stat.S_ISREG(there.st_mode)
+            streams.append(os.fstat(stream))
+    if not stat.S_ISREG(there.st_mode) or any(os.path.samestat(stream, there) for stream in streams):
+        return "it is no file of its own"
+    with path.open("rb") as file:
+        begin = file.read(len(sign))
+    return "" if not begin or begin == sign else "something else stands in it, which is not written over"
 
 
 class Appended:

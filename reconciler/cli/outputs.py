@@ -38,6 +38,10 @@ VALIDATION_FORMATS: Final = (*FORMATS, "junit", "sarif")
 MARKDOWN_LIMITS: Final = ("github", "gitlab", "bitbucket", "none")
 
 
+#: What the files begin with that may be replaced: they were written by these options before.
+_SIGNS: Final = {"--json-into": b'{\n  "formatVersion"', "--markdown-into": b"### "}
+
+
 class Output:
     """What becomes of one command's result."""
 
@@ -76,7 +80,7 @@ class Output:
             raise
 
     def _begin(self, option: str, name: str, text: Callable[[View], str]) -> Into:
-        file = Into(option, name)
+        file = Into(option, name, _SIGNS[option])
         self._files.append((file, text))
         if len({there.path for there, _ in self._files}) < len(self._files):
             raise SettingsError(f"{option} names a file that is written already", where=name)
@@ -107,6 +111,8 @@ class Output:
         own = {os.path.realpath(os.path.join(project.folder, name)) for name in _own_files(project)}  # noqa: PTH118
         for file, _ in self._files:
             if str(file.path) in own:
+                self.close()
+                self._files, self._markdown = [], None  # nor may the error be written there
                 raise SettingsError(
                     "the result cannot be written over a file of the project",
                     where=str(file.path),

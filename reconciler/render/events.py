@@ -87,7 +87,7 @@ def run_events(event: Event) -> Iterator[dict[str, Any]]:
         case events.Planned(plan):
             yield from plan_events(plan)
         case events.Starting(actions):
-            yield _said("starting", f"{actions:,} actions", actions=actions)
+            yield _said("starting", f"applying; actions: {actions:,}", actions=actions)
         case events.Done() | events.Failed():
             yield _of_action(event)
         case events.Progressed() | events.Pending() | events.FileFailed() | events.Stored():

@@ -279,12 +279,12 @@ def diagnostics_page(diagnostics: Iterable[Diagnostic]) -> Page:
     warnings = [item for item in said if item.severity is not Severity.ERROR]
     sections = [
         Section(
-            f"{len(part):,} {words}{'' if len(part) == 1 else 's'}",
+            f"{words}: {len(part):,}",
             ("place", "what"),
             [(code(str(item.source)), prose(item.message)) for item in part],
             folded=False,
         )
-        for part, words in ((errors, "error"), (warnings, "warning"))
+        for part, words in ((errors, "Errors"), (warnings, "Warnings"))
         if part
     ]
     return Page(

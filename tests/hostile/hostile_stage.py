@@ -16,11 +16,23 @@ if TYPE_CHECKING:
 
 #: Of each command, the words with which it is run; in a project whose one directory is DIR.
 CASES: dict[tuple[str, ...], list[list[str]]] = {
-    ("apply",): [["--auto-approve"], ["--auto-approve", "--format", "json", "--verbose"]],
+    ("apply",): [
+        ["--auto-approve"],
+        ["--auto-approve", "--format", "json", "--verbose"],
+        [
+            "--auto-approve",
+            "--format",
+            "ndjson",
+            "--json-into",
+            "applied.json",
+            "--markdown-into",
+            "applied.md",
+        ],
+    ],
     ("audit", "verify"): [[], ["--format", "json"]],
     ("cancel",): [["invoices/DIR", "--auto-approve"], ["invoices/nowhere"]],
     ("completion",): [["bash"]],
-    ("drift",): [[], ["--verbose", "--format", "json"]],
+    ("drift",): [[], ["--verbose", "--format", "json"], ["--format", "markdown"]],
     ("emulator",): [["--root", "nowhere"], ["--faults", "reconciler.yaml"]],
     ("explain",): [["invoices/DIR"], ["invoices/nowhere"]],
     ("export",): [[], ["--out-dir", "exported"]],
@@ -31,12 +43,16 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("lock", "push"): [[], ["--remote", "https://someone:secret@nowhere.test/"]],
     ("lock", "resolve"): [["invoices/DIR", "--absent"]],
     ("lock", "upgrade"): [[], ["invoices"]],
-    ("plan",): [[], ["--format", "json", "--verbose"]],
+    ("plan",): [
+        [],
+        ["--format", "json", "--verbose"],
+        ["--format", "github", "--json-into", "plan.json", "--markdown-into", "plan.md"],
+    ],
     ("refresh",): [[], ["--format", "json"]],
     ("results",): [["--deep"], ["--format", "csv"]],
     ("schema",): [["lock"], ["no-such-kind"]],
-    ("status",): [[], ["--format", "json"]],
-    ("validate",): [[], ["--format", "json"]],
+    ("status",): [[], ["--format", "json"], ["--format", "markdown"]],
+    ("validate",): [[], ["--format", "json"], ["--format", "sarif"], ["--format", "junit"]],
     ("wait",): [["--timeout", "1s"]],
 }
 

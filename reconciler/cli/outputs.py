@@ -130,10 +130,13 @@ class Output:
         """Who hears what happens: a person, or whoever reads the events."""
         if self._form != "ndjson":
             return progress
+        from reconciler.model.events import Planned
         from reconciler.render.events import run_events
 
         def tell(event: Event) -> None:
             self._tell(run_events(event))
+            if isinstance(event, Planned):
+                progress(event)  # whoever is asked about the plan next has to see it
 
         return tell
 

@@ -135,21 +135,25 @@ def _of_batch(
             assert_never(unreachable)
 
 
+_PLAN_PARTS = (
+    *("digest", "lineage", "stateDigest", "manifestsDigest"),
+    *("summary", "breaches", "guarded", "selected"),
+)
 _PLAN_LEVELS = {ActionKind.BLOCKED: "warn", ActionKind.UNRESOLVED: "error"}
 
 
 def plan_events(plan: Plan) -> Iterator[dict[str, Any]]:
     """A plan: what is not as desired, action by action, and the sum."""
-    for action in plan.actions:
+    document = plan_document(plan)
+    for action, item in zip(plan.actions, document["actions"], strict=True):
         if action.kind is not ActionKind.KEEP:
             message = f"{action.address}: {action.kind}: {action.reason.text}"
             level = _PLAN_LEVELS.get(action.kind, "info")
-            yield _said("planned", message, level, action=action_document(action))
+            yield _said("planned", message, level, action=item)
     yield from _watched(plan.tracked)
-    document = plan_document(plan)
-    parts = ("digest", "lineage", "stateDigest", "manifestsDigest", "summary", "breaches", "selected")
-    payload = {part: document[part] for part in parts}
-    yield _said("plan", closing_line(plan), "error" if plan.breaches else "info", **payload)
+    payload = {part: document[part] for part in _PLAN_PARTS}
+    level = "error" if plan.breaches or plan.guarded else "info"
+    yield _said("plan", closing_line(plan), level, **payload)
 
 
 _TRACKED_LEVELS = {Happened.UNKNOWN: "error", Happened.GONE: "warn"}

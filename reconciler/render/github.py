@@ -124,6 +124,7 @@ def plan_outputs(plan: Plan) -> dict[str, str]:
         "digest": plan.digest,
         "files": str(files),
         "over-limit": _truth(plan.breaches),
+        "protected": _truth(plan.guarded),
     }
 
 

@@ -52,10 +52,9 @@ def plan_page(plan: Plan, name: str) -> Page:
         plan: the plan.
         name: the project's name.
     """
-    notes = [
-        f"Over the limit: {breach.limit} is {breach.allowed:,}, the plan has {breach.planned:,}."
-        for breach in plan.breaches
-    ]
+    notes = []
+    if plan.breaches or plan.guarded:
+        notes.append(f"To apply it all the same: `reconciler apply --confirm {plan.digest}`")
     sections = [
         Section(f"{len(rows):,} {words}", _ACTION, rows, folded)
         for kind, words, folded in _KINDS
@@ -65,7 +64,7 @@ def plan_page(plan: Plan, name: str) -> Page:
         title=f"Plan for {code(name)}",
         lead=closing_line(plan),
         notes=notes,
-        sections=[*sections, *_selected(plan), *_tracked(plan.tracked)],
+        sections=[*_gates(plan), *sections, *_selected(plan), *_tracked(plan.tracked)],
         foot=f"Digest: `{plan.digest}`",
         whole="the whole plan: `reconciler plan`",
     )
@@ -79,6 +78,20 @@ def _action(action: Action) -> tuple[str, ...]:
         "" if action.files is None else f"{action.files:,}",
         prose(action.reason.text),
     )
+
+
+def _gates(plan: Plan) -> Iterable[Section]:
+    """What somebody has to confirm."""
+    over = [
+        (breach.limit, code(breach.scope), f"{breach.allowed:,}", f"{breach.planned:,}")
+        for breach in plan.breaches
+    ]
+    if over:
+        columns = ("limit", "of", "allowed", "planned")
+        yield Section(f"{len(over):,} over the limit", columns, over, folded=False)
+    held = [(code(str(item.address)), code(item.what), code(item.source)) for item in plan.guarded]
+    if held:
+        yield Section(f"{len(held):,} protected", ("address", "what", "where"), held, folded=False)
 
 
 def _selected(plan: Plan) -> Iterable[Section]:

@@ -81,8 +81,12 @@ def error_remarks(error: ReconcilerError) -> Iterator[Remark]:
 def plan_remarks(plan: Plan) -> Iterator[Remark]:
     """What a plan cannot do, and why."""
     for breach in plan.breaches:
-        text = f"{breach.limit} is {breach.allowed:,}, the plan has {breach.planned:,}"
+        whose = f" of {breach.scope}" if breach.scope else ""
+        text = f"{breach.limit}{whose} is {breach.allowed:,}, the plan has {breach.planned:,}"
         yield Remark(Level.ERROR, "Over the limit", text)
+    for item in plan.guarded:
+        text = f"{item.address}: {item.what} ({item.source})"
+        yield Remark(Level.ERROR, "Protected", text, None, item.address)
     for action in plan.actions:
         if action.kind in (ActionKind.BLOCKED, ActionKind.UNRESOLVED):
             yield _not_done(action)

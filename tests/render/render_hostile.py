@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from reconciler.model.batch import Address, Batch, FileCounts, Home, JobType, Key, Status
 from reconciler.model.drift import Deviation, Drift, DriftKind, Unseen
 from reconciler.model.lock import PinKind
-from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode, Selected
+from reconciler.model.plan import Action, ActionKind, Breach, Guarded, Plan, Reason, ReasonCode, Selected
 from reconciler.model.result import Applied, Finding, Outcome, Result
 from reconciler.model.source import Diagnostic, Severity, Source
 from reconciler.model.status import Health, StatusReport, StatusRow, Sync
@@ -95,7 +95,8 @@ def plan(names: tuple[str, ...] = NAMES) -> Plan:
         state="sha256:" + "0" * 64,
         manifests="sha256:" + "0" * 64,
         lineage="lineage",
-        breaches=(Breach("maxCreates", 1, 2),),
+        breaches=tuple(Breach("maxCreates", 1, 2, name) for name in names),
+        guarded=tuple(Guarded(Address("set", name), name, name) for name in names),
         selected=tuple(Selected(name, PinKind.NAME, name, name, 1, 1, 0) for name in names),
         tracked=tuple(tracked(name, happened) for name in names for happened in Happened),
     )

@@ -180,6 +180,7 @@ def test_outputs_say_what_steps_decide_by() -> None:
         "keeps": "0",
         "moves": "0",
         "over-limit": "false",
+        "protected": "false",
         "unresolved": "0",
     }
 
@@ -314,9 +315,12 @@ def test_every_event_is_as_published_and_every_type_is_told() -> None:
 
 def test_an_event_means_by_an_action_a_row_and_a_deviation_what_the_documents_mean() -> None:
     ours = _schema("events")["$defs"]
-    assert {name: ours[name] for name in ("action", "batch", "tracked", "watched")} == _schema("plan")[
-        "$defs"
-    ]
+    plan = _schema("plan")["$defs"]
+    for name in ("batch", "tracked", "watched"):
+        assert ours[name] == plan[name]
+    # Only a plan says which files a create would process.
+    assert ours["action"]["properties"] == plan["action"]["properties"]
+    assert ours["action"]["required"] == [name for name in plan["action"]["required"] if name != "inputs"]
     assert ours["finding"] == _schema("applied")["properties"]["findings"]["items"]
     assert ours["row"] == _schema("status")["properties"]["rows"]["items"]
     assert ours["diagnostic"] == _schema("diagnostics")["properties"]["diagnostics"]["items"]

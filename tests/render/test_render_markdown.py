@@ -123,13 +123,13 @@ def _many(count: int) -> Plan:
 
 @pytest.mark.parametrize("limit", [*LIMITS.values(), STEP_SUMMARY], ids=[*LIMITS, "summary"])
 def test_a_long_page_is_cut_between_rows_and_says_how_many_are_left_out(limit: Limit) -> None:
-    plan = _many(12_000)
+    plan = _many(2_400)
     text = page_text(markdown.plan_page(plan, "project"), limit)
     assert limit.size is None or limit.measure(text) <= limit.size
     # Counts come first and are whole.
     assert text.splitlines()[2] == (
-        "**Plan: 1,500 to create (4,500 files), 1,500 to adopt, 1,500 to move, 1,500 to forget, 1,500 to"
-        " cancel; 1,500 blocked, 1,500 unresolved; 1,500 unchanged.**"
+        "**Plan: 300 to create (900 files), 300 to adopt, 300 to move, 300 to forget, 300 to"
+        " cancel; 300 blocked, 300 unresolved; 300 unchanged.**"
     )
     rows = re.findall(r"^\| `set/.*$", text, re.MULTILINE)
     assert all(row.endswith(" |") and row.count("`") % 2 == 0 and row.count(" | ") == 4 for row in rows)
@@ -137,7 +137,7 @@ def test_a_long_page_is_cut_between_rows_and_says_how_many_are_left_out(limit: L
         int(number.replace(",", ""))
         for number in re.findall(r"^… ([\d,]+) more; the whole plan: ", text, re.MULTILINE)
     ]
-    assert len(rows) + sum(left) == 12_000 - plan.count(ActionKind.KEEP)
+    assert len(rows) + sum(left) == 2_400 - plan.count(ActionKind.KEEP)
     assert bool(left) is (limit.size is not None and limit.size < 1_000_000)
     assert text.count("<details>") == text.count("</details>")
     assert text.endswith(f"Digest: `{plan.digest}`\n")

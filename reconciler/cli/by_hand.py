@@ -7,6 +7,7 @@ import sys
 import click
 
 from reconciler import api
+from reconciler.cli.console import echo
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import address_argument, lock_timeout_option, output_options, with_options
 from reconciler.cli.question import is_yes
@@ -21,7 +22,7 @@ from reconciler.render.harmless import harmless
 def import_command(*, address: str, batch_id: str, lock_timeout: float, no_color: bool) -> int:  # noqa: ARG001 - taken, and nothing here has a colour
     """Record the live batch BATCH_ID as the one that stands for ADDRESS (SET/DIRECTORY_ID)."""
     batch = api.import_batch(api.load(), address, batch_id, lock_timeout=lock_timeout)
-    click.echo(harmless(f"Imported {batch.id} ({batch.status}) as {address}."))
+    echo(harmless(f"Imported {batch.id} ({batch.status}) as {address}."))
     return Exit.DONE
 
 
@@ -60,7 +61,7 @@ def cancel_command(
         said = f"{batch.id} had ended already: {batch.status}."
     else:
         said = f"Asked for the cancel of {batch.id} ({batch.status})."
-    click.echo(harmless(said))
+    echo(harmless(said))
     return Exit.DONE
 
 
@@ -89,7 +90,7 @@ def upgrade_command(*, sets: tuple[str, ...], lock_timeout: float, no_color: boo
     """
     changes = api.upgrade(api.load(), sets, lock_timeout=lock_timeout)
     for change in changes:
-        click.echo(harmless(change))
+        echo(harmless(change))
     count = len(changes)
     click.echo(f"Pins: {count:,} changed." if count else "Pins: none changed.")
     return Exit.DONE
@@ -112,5 +113,5 @@ def resolve_command(*, address: str, absent: bool, lock_timeout: float, no_color
     for. The next apply may then create the batch: make sure first that it does not exist.
     """
     for sentence in api.resolve_absent(api.load(), address, lock_timeout=lock_timeout):
-        click.echo(harmless(f"{address}: {sentence}."))
+        echo(harmless(f"{address}: {sentence}."))
     return Exit.DONE

@@ -53,12 +53,17 @@ class Console:
 
 
 def echo(line: str, *, err: bool = False) -> None:
-    """A line for people. In GitHub's runner it may not be one that gives the runner a command."""
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        from reconciler.render.github import unforgeable
+    """A line for people."""
+    click.echo(_no_command(line), err=err)
 
-        line = unforgeable(line)
-    click.echo(line, err=err)
+
+def _no_command(line: str) -> str:
+    """The line, which in GitHub's runner may not be one that gives the runner a command."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return line
+    from reconciler.render.github import unforgeable
+
+    return unforgeable(line)
 
 
 def json_text(value: object, indent: int | None = 2) -> str:
@@ -120,7 +125,7 @@ def start_log(level: str) -> None:
 
     class Harmless(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return harmless(super().format(record))
+            return _no_command(harmless(super().format(record)))
 
         def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - logging's signature
             return without_values(super().formatException(ei), os.environ)

@@ -14,7 +14,7 @@ from reconciler import __version__
 from reconciler.cli.apply import apply_command
 from reconciler.cli.audit import audit_group
 from reconciler.cli.by_hand import cancel_command, import_command, lock_group
-from reconciler.cli.console import say_error
+from reconciler.cli.console import echo, say_error
 from reconciler.cli.drift import drift_command
 from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
@@ -121,7 +121,7 @@ def _say_usage(error: click.ClickException) -> None:
     said = io.StringIO()
     error.show(said)
     for line in said.getvalue().splitlines():
-        click.echo(harmless(line), err=True)
+        echo(harmless(line), err=True)
 
 
 def _defect(error: Exception) -> int:
@@ -129,7 +129,7 @@ def _defect(error: Exception) -> int:
 
     from reconciler.cli.defect import in_full, in_short
 
-    click.echo(f"Error: a defect in reconciler: {in_short(error, os.environ)}", err=True)
+    echo(f"Error: a defect in reconciler: {in_short(error, os.environ)}", err=True)
     click.echo(
         "  next: please report it with the command that you ran; --log-level debug shows where", err=True
     )

@@ -105,6 +105,7 @@ def test_a_name_in_a_code_span_reads_as_it_is_shown() -> None:
         ("1234567", "`1234567`"),
         ("a  b", "`a  b`"),
         ("", ""),
+        ("   ", "`3 spaces`"),
     ],
 )
 def test_only_plain_words_stand_outside_of_code(text: str, shown: str) -> None:
@@ -151,6 +152,17 @@ def test_no_page_is_ever_longer_than_its_limit(limit: Limit) -> None:
         assert limit.measure(text) <= size
         assert text.count("<details>") == text.count("</details>")
         assert text == "" or text.startswith("### Plan for `project`\n\n**Plan: ")
+
+
+def test_as_many_rows_are_taken_as_have_a_place() -> None:
+    plan = Plan(actions=tuple(hostile.action(ActionKind.BLOCKED, f"dir-{number:02}") for number in range(30)))
+    page = markdown.plan_page(plan, "project")
+    whole = page_text(page, _NONE)
+    row = len(re.findall(r"^\| `set/.*\n", whole, re.MULTILINE)[0])
+    for size in range(600, len(whole), 7):
+        text = page_text(page, Limit(size))
+        # The line that says how many are left out may need a character less than was kept for it.
+        assert size - row - 1 <= len(text) <= size
 
 
 def test_a_page_that_fits_exactly_is_not_cut() -> None:

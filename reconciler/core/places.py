@@ -57,8 +57,4 @@ def _asks(
         case ByName(name=text):
             return means.get((item.name, text)) == directory or text == name
         case ByPattern(pattern=pattern, exclude=exclude):
-            return (
-                bool(name)
-                and fnmatchcase(name, pattern)
-                and not any(fnmatchcase(name, out) for out in exclude)
-            )
+            return fnmatchcase(name, pattern) and not any(fnmatchcase(name, out) for out in exclude)

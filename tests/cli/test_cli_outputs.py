@@ -19,6 +19,7 @@ from reconciler.cli.outputs import Output
 from reconciler.cli.views import plan_view
 from reconciler.model.batch import Address, JobType, Key
 from reconciler.model.errors import SettingsError
+from reconciler.model.events import Event, Planned, Starting
 from reconciler.model.plan import Action, ActionKind, Plan, Reason, ReasonCode
 from reconciler.render.page import STEP_SUMMARY
 
@@ -173,6 +174,18 @@ def test_the_summary_is_added_and_keeps_what_earlier_steps_left_it(monkeypatch: 
     assert text.startswith(before + "### Plan for ")
     assert STEP_SUMMARY.size * 0.99 < len(text.encode()) <= STEP_SUMMARY.size
     assert "more; the whole plan: `reconciler plan`" in text
+
+
+def test_who_is_asked_about_a_plan_sees_it_beside_the_events(capsys: pytest.CaptureFixture[str]) -> None:
+    heard: list[Event] = []
+    output = Output("apply", "ndjson", None, (None, "github"))
+    listener = output.listener(heard.append)
+    for event in (planned := Planned(_plan(1))), Starting(1):
+        listener(event)
+    assert heard == [planned]
+    told = [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["planned", "plan", "starting"]
+    output.close()
 
 
 @pytest.mark.parametrize("form", ["text", "json", "ndjson", "markdown", "github"])

@@ -87,7 +87,7 @@ def apply_command(
     out = console(no_color=no_color, output_format=format)
     saved = api.read_plan(plan_file) if plan_file else None
     project = api.load()
-    output.of(project)
+    output.of(project, plan_file)
     _say_what_excludes(project, out)
     declined = False
 

@@ -102,19 +102,24 @@ class Output:
 
             self._tell([version_event(__version__, self._command)])
 
-    def of(self, project: Project) -> None:
+    def of(self, project: Project, *others: str | None) -> None:
         """Take notice of the project: its warnings are said, and its own files are not written over.
 
+        Args:
+            project: the project.
+            others: files that the command reads or writes itself, if any.
+
         Raises:
-            SettingsError: a file that is to be written is one of the project's.
+            SettingsError: a file that is to be written is one of these.
         """
-        own = {os.path.realpath(os.path.join(project.folder, name)) for name in _own_files(project)}  # noqa: PTH118
+        names = [*_own_files(project), *(name for name in others if name)]
+        own = {os.path.realpath(os.path.join(project.folder, name)) for name in names}  # noqa: PTH118
         for file, _ in self._files:
             if str(file.path) in own:
                 self.close()
                 self._files, self._markdown = [], None  # nor may the error be written there
                 raise SettingsError(
-                    "the result cannot be written over a file of the project",
+                    "the result cannot be written over a file of the project or the command",
                     where=str(file.path),
                     next="Name another file",
                 )

@@ -44,7 +44,7 @@ def plan_command(
     """Show what apply would do, and why. Changes nothing and takes no lock."""
     shown = console(no_color=no_color, output_format=format)
     project = api.load()
-    output.of(project)
+    output.of(project, out)
     with Progress(shown, verbose=verbose).shown() as progress:
         plan = api.plan(
             project, targets=target, locked=locked, parallelism=parallelism, listen=output.listener(progress)

@@ -125,6 +125,15 @@ def test_a_file_of_the_project_is_not_written_over_even_if_it_is_not_there_yet()
     assert _there() == before
 
 
+def test_a_saved_plan_is_not_written_over_by_the_document_beside_it() -> None:
+    write_project(Path())
+    output = Output("plan", "text", "plan.json", (None, "none"))
+    with pytest.raises(SettingsError, match="of the project or the command"):
+        output.of(load(), None, "./plan.json")
+    output.close()
+    assert "plan.json" not in _there()
+
+
 def _plan(count: int) -> Plan:
     return Plan(
         actions=tuple(

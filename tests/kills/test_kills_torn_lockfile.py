@@ -20,7 +20,7 @@ import pytest
 from memory_folder import memory_folder
 from rotting_state import State
 
-from reconciler.model.errors import StateError
+from reconciler.model.errors import LimitError, StateError
 from reconciler.model.manifest import OnChange, Rerun
 from reconciler.model.plan import ActionKind, ReasonCode
 
@@ -98,6 +98,8 @@ def test_c2_a_flipped_bit_of_a_lockfile_is_refused_or_makes_nothing_twice(
             continue
         try:
             state.apply()
+        except LimitError as error:  # another service or project: to be confirmed (R15)
+            assert "it was recorded on" in str(error), story  # noqa: PT017 - it may be raised
         except StateError as error:
             assert str(error).startswith("reconciler.lock"), story  # noqa: PT017 - it may be raised
         assert max(world.batches_per_directory().values()) == 1, story

@@ -1,7 +1,8 @@
 """`apply --wait`: stay until the batches have ended, and then create what had to wait for them.
 
 Each wave is decided anew by the same plan. It creates only what the approved plan had and held back for
-others: a batch that failed meanwhile is tried again by the next apply, and not unseen by this one.
+others: a batch that failed meanwhile is tried again by the next apply, and not unseen by this one. With a
+saved plan the run only stays: what that holds back nobody has reviewed as a create.
 """
 
 from __future__ import annotations

@@ -529,7 +529,7 @@ def allowed(month: Month) -> dict[str, int]:
     }
 
 
-@settings(LAW, max_examples=100)
+@settings(LAW, max_examples=60)
 @given(months())
 def test_thirty_days_of_hourly_applies_create_no_more_than_the_rules_say(month: Month) -> None:
     bound = allowed(month)

@@ -106,7 +106,7 @@ class Stage:
         """Run commands, all their cases or the first few; give what is found of secrets and defects."""
         found: list[str] = []
         for path in leaves():
-            for words in CASES[path][:most] if not only or path[0] in only else ():
+            for words in CASES[path][:most] if not only or " ".join(path) in only else ():
                 ran = self.run(*path, *(word.replace("DIR", self.directory) for word in words))
                 found += [f"{ran.said}: {what}" for what in marks.found_in(ran.said.encode())]
                 if "Traceback" in ran.said or "a defect" in ran.said:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-ASKING = ("plan", "apply", "import", "lock", "cancel")
+ASKING = ("plan", "apply", "import", "lock resolve", "cancel")
 BEARER = f"Bearer {marks.KEY}"
 ESCAPED = '{"detail": "no such key: ' + "".join(f"\\u{ord(char):04X}" for char in marks.KEY) + '"}'
 SLASHED = json.dumps({"detail": BEARER}).replace("/", "\\/")

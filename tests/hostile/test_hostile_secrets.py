@@ -48,7 +48,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 FAULTS = [{"fault": kind, **settings} for kind in KINDS for settings in SETTINGS.get(kind, [{}])]
 
-ASKING = ("plan", "apply", "import", "lock", "cancel")
+ASKING = ("plan", "apply", "import", "lock resolve", "cancel")
 EVERYTHING: dict[str, Any] = {}
 CREATES = {"on": {"method": "POST", "path": "/api/v2/batches"}}
 

@@ -50,7 +50,7 @@ PAIRS = [
 @functools.cache
 def explored(scenario: Scenario, *, long: bool) -> Explorer:
     alone = scenario in ALONE
-    sample = None if long else 200 if alone else 80
+    sample = None if long else 120 if alone else 60
     explorer = Explorer(scenario, 3 if alone else 2, sample=sample, seed=SEED)
     explorer.explore()
     return explorer

@@ -6,17 +6,16 @@ is harmless in all forms: in JSON because that is ASCII only, elsewhere because 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.model.batch import Status
 from reconciler.model.watched import FileStatus
 from reconciler.render.harmless import harmless
+from reconciler.render.spreadsheet import csv_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from reconciler.model.outcomes import BatchOutcomes, Rerun, Tally
     from reconciler.model.watched import FileOutcome
@@ -25,9 +24,6 @@ FORMAT_VERSION = "1.0"
 
 #: What a CSV row has, in this order. A batch without files to show has one row, whose ``file`` is empty.
 COLUMNS = ("address", "batch", "batch_status", "file", "name", "status", "job_type", "job", "error")
-
-# What spreadsheets take for the beginning of a formula, with the full-width forms that some of them know.
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - meant
 
 _WORDS = (
     (FileStatus.SUCCEEDED, "succeeded"),
@@ -154,11 +150,11 @@ class Ndjson:
 
 
 class Csv:
-    """RFC 4180, with a header; no cell begins a formula: an apostrophe stands before what would."""
+    """RFC 4180, with a header; no cell begins a formula."""
 
     def begin(self) -> str:
         """The header."""
-        return _csv([COLUMNS])
+        return csv_rows([COLUMNS])
 
     def batch(self, read: BatchOutcomes) -> str:
         """A row per file."""
@@ -170,7 +166,7 @@ class Csv:
             ]
         else:
             rows = [(*of, "", "", _word_without_files(read).value, "", "", _words_without_files(read))]
-        return _csv([[_no_formula(harmless(cell)) for cell in row] for row in rows])
+        return csv_rows(rows)
 
     def end(self, tally: Tally) -> str:  # noqa: ARG002 - as above
         """Nothing."""
@@ -264,13 +260,3 @@ def _table(read: BatchOutcomes) -> Iterator[str]:
     widths = [max(len(row[column]) for row in shown) for column in range(len(rows[0]))]
     for row in shown:
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
-
-
-def _no_formula(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
-
-
-def _csv(rows: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue()

@@ -295,6 +295,8 @@ class Environment(NamedTuple):
         run: the CI run's address, or "".
         commit: the git commit, or "".
         dirty: whether the work tree differs from it; None when there is no git.
+        approver: who approved what this run is to do, or "".
+        approver_source: where that name comes from; ``unknown`` without one.
     """
 
     actor: str
@@ -302,3 +304,5 @@ class Environment(NamedTuple):
     run: str
     commit: str
     dirty: bool | None
+    approver: str = ""
+    approver_source: str = "unknown"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.adapters import ci
 from reconciler.adapters.ci import environment
 from reconciler.model.ports import Environment
 
@@ -148,7 +147,7 @@ def test_git_runs_no_program_of_the_repository_and_gets_no_secret(
 
 
 def test_a_git_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ci, "GIT_TIMEOUT", 0.05)
+    monkeypatch.setattr("reconciler.adapters.ci.git.GIT_TIMEOUT", 0.05)
     program = tmp_path / "git"
     program.write_text("#!/bin/sh\nexec sleep 1000\n")
     program.chmod(0o755)

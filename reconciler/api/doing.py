@@ -6,6 +6,7 @@ All but `plan` hold the lock while they work. Each function brings a project and
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.api.house import PARALLELISM, house_of
@@ -74,6 +75,7 @@ def apply(
     saved: SavedPlan | None = None,
     max_in_flight: int | None = None,
     wait: bool = False,
+    approved_by: str = "",
     listen: Listener | None = None,
     stop: Stop | None = None,
     environ: Mapping[str, str] | None = None,
@@ -95,6 +97,8 @@ def apply(
             own targets.
         max_in_flight: how many recorded batches may run at once; creates are held back for that.
         wait: stay until the batches have ended, and create what had to wait for them.
+        approved_by: who approved what is applied, for the audit log; by default it is looked up in GitHub's
+            reviews and the commit's trailers.
         listen: told what happens meanwhile.
         stop: asked to stop by whoever holds it: what is in flight is finished and recorded.
         environ: environment variables; those of this process by default.
@@ -109,6 +113,7 @@ def apply(
         ManifestError, PinError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
+    house = replace(house, approved_by=approved_by)
     with house.store().hold(lock_timeout) as session:
         return run_to_end(
             house.apply(

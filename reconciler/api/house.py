@@ -60,13 +60,19 @@ def house_of(
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """A project with everything that it needs to be planned and applied."""
+    """A project with everything that it needs to be planned and applied.
+
+    Attributes:
+        approved_by: for the audit log: who approved what is to be done, "" to find out, and None where
+            nothing is there to approve.
+    """
 
     project: Project
     environ: Mapping[str, str]
     clock: Clock
     listen: Listener
     parallelism: int
+    approved_by: str | None = None
 
     async def plan(self, targets: Sequence[str], *, locked: bool) -> Plan:
         """What applying would do now, and what is to be said of batches that are only watched."""
@@ -336,12 +342,15 @@ class House:
 
     def begin(self, session: FileSession) -> tuple[str, AuditLog]:
         """A name for a run, and its audit log."""
-        from reconciler.adapters.audit import AuditFolder
+        from reconciler.adapters.audit import AuditFolder, signer_of
         from reconciler.adapters.ci import environment
 
         folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
-        who = environment(self.environ, folder)
-        return run_id, AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock)
+        signer = signer_of(self.environ)
+        who = environment(self.environ, folder, self.approved_by)
+        return run_id, AuditFolder(folder / "audit").begin(
+            run_id, who, session.lock.heads, self.clock, signer
+        )
 
     def store(self) -> FileStore:
         """Where the project's state lives."""

@@ -1,4 +1,4 @@
-"""Faces for what only looks: status, wait, list, results, explain, drift, export, and the audit log.
+"""Faces for what only looks: status, wait, list, results, explain, drift and export.
 
 None of them holds the lock while it looks; what `wait` and `results` learn is recorded in the end, if nobody
 else holds it then.
@@ -6,13 +6,11 @@ else holds it then.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.api.house import PARALLELISM, house_of, store_of
-from reconciler.api.running import address_of, run_to_end, system_clock
+from reconciler.api.house import PARALLELISM, house_of
+from reconciler.api.running import address_of, run_to_end
 from reconciler.engine.stop import Stop
-from reconciler.model.errors import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
     from reconciler.api.outcomes import ResultsRead, Wish
     from reconciler.api.outlook import Outlook
-    from reconciler.model.audit import Verified
     from reconciler.model.drift import Drift
     from reconciler.model.events import Listener
     from reconciler.model.explanation import Explanation
@@ -318,23 +315,3 @@ def export(
     return run_to_end(
         house.looking(lambda outlook, _: exporting.export(outlook, blocks, wanted), blocks=blocks)
     )
-
-
-def verify_audit(folder: str | Path = ".") -> Verified:
-    """Hold a project's audit log against itself and against what the lockfile names of it.
-
-    Reads the project file, the lockfile and ``audit/``; no lock is taken and no service is asked.
-
-    Raises:
-        ManifestError: the project file has faults.
-        StateError: the lockfile, its journal or an audit file cannot be read.
-    """
-    from reconciler.adapters.audit import verify
-    from reconciler.api.reading import read_project_file
-
-    file, diagnostics = read_project_file(Path(folder))
-    if file is None:
-        raise ManifestError(diagnostics)
-    store = store_of(Path(folder), file, system_clock())
-    lock, _ = store.read()  # first of all: what it names by then is there
-    return verify(Path(folder) / "audit", lock.heads, store.heads_place())

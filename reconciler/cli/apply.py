@@ -52,6 +52,13 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
     metavar="N",
     help="Hold creates back until fewer than N recorded batches run.",
 )
+@click.option(
+    "--approved-by",
+    metavar="NAME",
+    default="",
+    allow_from_autoenv=False,
+    help="For the audit log: who approved this. By default GitHub's reviews or the commit's trailers say.",
+)
 @with_options(lock_timeout_option, timeout_option, *planning_options)
 def apply_command(
     *,
@@ -60,6 +67,7 @@ def apply_command(
     confirm: str,
     wait: bool,
     max_in_flight: int | None,
+    approved_by: str,
     lock_timeout: float,
     timeout: float | None,
     target: tuple[str, ...],
@@ -109,7 +117,12 @@ def apply_command(
             saved=saved,
             max_in_flight=max_in_flight,
             wait=wait,
+<<<<<<< HEAD
             listen=output.listener(progress),
+=======
+            approved_by=approved_by,
+            listen=progress,
+>>>>>>> b968dae (The audit log is read, walked back, held against the lockfile's batches, and signed)
             stop=stop,
         )
     if declined:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.audit import AuditFile, AuditFolder, verify
+from reconciler.adapters.audit.lines import as_text, digest, heads_of, sealed
 from reconciler.model.audit import AuditLine
 from reconciler.model.ports import AuditLog, Environment
 from reconciler.model.source import Source
@@ -72,3 +73,29 @@ def read_head(file: Path, whole: bytes) -> str:
 
 def faults(folder: Path, heads: Sequence[str]) -> list[str]:
     return [str(fault) for fault in verify(folder, heads, LOCKFILE).faults]
+
+
+def forge(folder: Path, file: Path, number: int, heads: Sequence[str]) -> list[str]:
+    """Change a line, and write all anew that comes after it, so that every hash is right again.
+
+    Gives the heads that the lockfile would have to hold then.
+    """
+    renamed: dict[str, str] = {}
+    for there in sorted(folder.glob("*.jsonl")):
+        written = []
+        before = ""
+        for at, fields in enumerate(read(there), 1):
+            old = f"{there.name}#{fields['hash']}"
+            if at == 1:
+                fields["heads"] = sorted(renamed.get(str(head), str(head)) for head in heads_of(fields))
+                fields["prev"] = digest(as_text(fields["heads"]))
+            else:
+                fields["prev"] = before
+            if (there, at) == (file, number):
+                fields["actor"] = "mallory"
+            new = sealed(fields)
+            before = new.hash
+            renamed[old] = f"{there.name}#{new.hash}"
+            written.append(new.text)
+        there.write_bytes(b"".join(written))
+    return [renamed[head] for head in heads]

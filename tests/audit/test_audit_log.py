@@ -39,6 +39,8 @@ def test_a_run_is_a_header_and_a_line_per_action(folder: Path) -> None:
         "tool": f"reconciler {__version__}",
         "time": "2026-09-01T12:00:00Z",
         "actorSource": "git",
+        "approver": "",
+        "approverSource": "unknown",
         "heads": [],
         "prev": "sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945",  # of []
         "hash": header["hash"],

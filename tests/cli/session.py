@@ -16,6 +16,7 @@ _CHANGING = (
     (re.compile(r"sha256:[0-9a-f]{64}"), "digest"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "time"),
     (re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{12}"), "run"),
+    (re.compile(r"checkpoint-\d{8}T\d{6}Z"), "checkpoint"),
     (re.compile(r"\d+ (?:s|min|h|d) ago"), "age"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "uuid"),
 )

@@ -57,9 +57,10 @@ CLOSING = re.compile(r"Audit log: [12] files?, \d+ lines?, (no|[1-9]\d*) faults?
 
 
 def assert_told(printed: Sequence[str], count: int) -> None:
-    """As many faults, each with its file and line; what helps, and the closing line."""
+    """As many faults, each with its file and line; what helps, what would have shown, the closing line."""
     assert [bool(FAULT.fullmatch(line)) for line in printed[:count]] == [True] * count, printed
-    *ways_out, closing = printed[count:]
+    *ways_out, cut, rewritten, closing = printed[count:]
+    assert (cut[:9], rewritten[:5]) == ("A cut end", "A log"), printed
     assert (match := CLOSING.fullmatch(closing)), printed
     assert match[1] == (str(count) if count else "no"), printed
     assert bool(ways_out) == bool(count), printed
@@ -158,4 +159,4 @@ def test_the_command_tells_a_flip_in_every_line_and_a_cut_of_every_line(
                 file.write_bytes(whole[:at])
                 assert said()[0].startswith(f"{here}is missing: "), (file, at)
         file.write_bytes(whole)
-    assert said() == ["Audit log: 2 files, 6 lines, no faults."]
+    assert said()[-1:] == ["Audit log: 2 files, 6 lines, no faults."]

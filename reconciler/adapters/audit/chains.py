@@ -12,6 +12,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.adapters.audit.form import ACTION, hash_fits
 from reconciler.adapters.audit.lines import (
     FORMAT_VERSION,
     HEAD,
@@ -30,33 +31,60 @@ from reconciler.model.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
+
+    from reconciler.adapters.audit.agreement import Agreement
+    from reconciler.model.audit import SignedHeads
 
 _UPGRADE = "Upgrade: pip install --upgrade batch-reconciler"
 
 
-def verify(folder: Path, heads: Sequence[str], lockfile: Source = Source("reconciler.lock")) -> Verified:  # noqa: B008 - a value, and frozen
+def verify(
+    folder: Path,
+    heads: Sequence[str],
+    lockfile: Source = Source("reconciler.lock"),  # noqa: B008 - a value, and frozen
+    *,
+    agreement: Agreement | None = None,
+    signed: Sequence[SignedHeads] | None = None,
+) -> Verified:
     """Hold the audit files against each other and against the heads that the lockfile holds.
 
     Args:
         folder: the audit files. Faults name them as they stand beside the lockfile.
         heads: those of the lockfile, read before the files are; each must be a line of its file.
         lockfile: where it holds them.
+        agreement: given every sound line of an action.
+        signed: heads that somebody vouched for; each line must then be one of theirs or come before one.
+            None asks for none.
 
     Raises:
         StateError: the folder or a file cannot be read.
     """
-    files: dict[str, _Checked] = {}
+    paths = audit_files(folder)
     named: dict[str, set[Source]] = {head: {lockfile} for head in heads}
-    for path in audit_files(folder):
+    for there in signed or ():
+        for head in there.heads:
+            named.setdefault(head, set()).add(there.source)
+    # Files only grow: what each header names is known before the files are read, and looked out for.
+    followed = {path.name: _followed(path) for path in paths}
+    wanted: dict[str, set[str]] = {}
+    for head in {*named, *(head for heads in followed.values() for head in heads)}:
+        if match := HEAD.fullmatch(head):
+            wanted.setdefault(match["file"], set()).add(match["hash"])
+    files: dict[str, _Checked] = {}
+    for path in paths:
         shown = f"{folder.name}/{path.name}"
         with explained(path, "read"):
-            files[path.name] = checked = _checked(path, shown)
+            files[path.name] = checked = _checked(path, shown, wanted.get(path.name, set()), agreement)
         for head in checked.heads:
-            named.setdefault(head, set()).add(Source(shown))
+            if head in followed[path.name]:
+                named.setdefault(head, set()).add(Source(shown))
     faults = [fault for checked in files.values() for fault in checked.faults]
     for head, by in named.items():
         faults += _lost(head, sorted(by), lockfile, folder, files)
+    if signed is not None:
+        faults += _unsigned(signed, folder, files)
     return Verified(len(files), sum(checked.lines for checked in files.values()), tuple(sorted(faults)))
 
 
@@ -66,34 +94,51 @@ class _Checked:
 
     Attributes:
         lines: how many whole ones there are.
-        hashes: of all lines that can be read.
+        found: of the hashes that were looked out for, those of its lines, and which these are.
         heads: what its header names; nothing if that has a fault itself, so that no sound file is blamed.
         sound_end: whether the last line is as it was written. If not, it may be the one that is named.
     """
 
     faults: tuple[AuditFault, ...]
     lines: int
-    hashes: frozenset[str]
+    found: Mapping[str, int]
     heads: tuple[str, ...]
     sound_end: bool
 
 
-def _checked(path: Path, shown: str) -> _Checked:
+def _followed(path: Path) -> frozenset[str]:
+    with explained(path, "read"), path.open("rb") as file:
+        return frozenset(heads_of(read_line(next(whole_lines(file), b"")) or {}))
+
+
+def _checked(path: Path, shown: str, wanted: AbstractSet[str], agreement: Agreement | None) -> _Checked:
     faults: list[AuditFault] = []
-    hashes: set[str] = set()
+    found: dict[str, int] = {}
     heads: tuple[str, ...] = ()
-    number, before, sound_end = 0, "", True
+    looked_for = {its_hash.encode() for its_hash in wanted}
+    number, before, sound_end = 0, b"", True
     with path.open("rb") as file:
         for number, raw in enumerate(whole_lines(file), 1):
-            line = read_line(raw)
-            found = ["is not a line of an audit log"] if line is None else list(_faults(line, number, before))
-            faults += [AuditFault(shown, number, what, _way_out(shown, line)) for what in found]
-            sound_end = line is not None and sealed(line).hash == line["hash"]
-            before = "" if line is None else str(line["hash"])
-            hashes.add(before)
-            if number == 1 and line is not None and not found:
-                heads = heads_of(line)
-    return _Checked(tuple(faults), number, frozenset(hashes), heads, sound_end)
+            swift = ACTION.fullmatch(raw)
+            if swift and number > 1 and swift["prev"] == before and hash_fits(swift):
+                before, sound_end = swift["hash"], True
+                if agreement is not None:
+                    agreement.take(shown, number, swift)
+            else:
+                line = read_line(raw)
+                its_faults = _faults_of(line, number, before.decode())
+                faults += [AuditFault(shown, number, what, _way_out(shown, line)) for what in its_faults]
+                sound_end = line is not None and sealed(line).hash == line["hash"]
+                before = b"" if line is None else str(line["hash"]).encode()
+                if number == 1 and line is not None and not its_faults:
+                    heads = heads_of(line)
+            if before in looked_for:
+                found.setdefault(before.decode(), number)
+    return _Checked(tuple(faults), number, found, heads, sound_end)
+
+
+def _faults_of(line: Mapping[str, object] | None, number: int, before: str) -> list[str]:
+    return ["is not a line of an audit log"] if line is None else list(_faults(line, number, before))
 
 
 def _faults(line: Mapping[str, object], number: int, before: str) -> Iterator[str]:
@@ -130,9 +175,37 @@ def _lost(
     way_out = f"{_restore(shown)}. {_if_nowhere(head, by, lockfile)}"
     if there is None:
         yield AuditFault(shown, 1, f"there is no such file, and {named} a line of it", way_out)
-    elif match["hash"] not in there.hashes and there.sound_end:
+    elif match["hash"] not in there.found and there.sound_end:
         what = f"is missing: {named} a line that is not there; the end was cut off, or all was written anew"
         yield AuditFault(shown, there.lines + 1, what, way_out)
+
+
+def _unsigned(
+    signed: Sequence[SignedHeads], folder: Path, files: Mapping[str, _Checked]
+) -> Iterator[AuditFault]:
+    """A fault for each file whose end comes after everything that was vouched for.
+
+    A head vouches for its line, for those before it, and, by its file's header, for what that follows.
+    """
+    covered = dict.fromkeys(files, 0)
+    rest = [head for there in signed for head in there.heads]
+    while rest:
+        match = HEAD.fullmatch(rest.pop())
+        there = files.get(match["file"]) if match else None
+        if match is None or there is None or match["hash"] not in there.found:
+            continue
+        if not covered[match["file"]]:
+            rest += there.heads
+        covered[match["file"]] = max(covered[match["file"]], there.found[match["hash"]])
+    for name, upto in covered.items():
+        if files[name].lines > upto:
+            shown = f"{folder.name}/{name}"
+            way_out = (
+                f"`git log -p -- {shlex.quote(shown)}` shows who wrote it. If its run had no key,"
+                " or was killed,"
+                " and you found it right: `reconciler audit checkpoint` with the key signs it"
+            )
+            yield AuditFault(shown, upto + 1, "from here on, no signature vouches for the file", way_out)
 
 
 def _way_out(shown: str, line: Mapping[str, object] | None) -> str:

@@ -76,12 +76,18 @@ def last_line(file: BinaryIO) -> bytes:
 
 def read_line(raw: bytes) -> dict[str, object] | None:
     """A line as written by this log, byte for byte; None for anything else."""
+    value = read_text(raw)
+    return value if value is not None and _HASH.fullmatch(str(value.get("hash"))) else None
+
+
+def read_text(raw: bytes) -> dict[str, object] | None:
+    """A JSON object on a line, as `as_text` writes it, byte for byte; None for anything else."""
     try:
         value = json.loads(raw)
         written = isinstance(value, dict) and as_text(value) + b"\n" == raw
     except (ValueError, RecursionError):
         return None
-    return value if written and _HASH.fullmatch(str(value.get("hash"))) else None
+    return value if written else None
 
 
 def heads_of(line: Mapping[str, object]) -> tuple[str, ...]:

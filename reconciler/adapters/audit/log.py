@@ -22,12 +22,15 @@ from reconciler.adapters.audit.lines import (
     stamp,
     whole_lines,
 )
+from reconciler.adapters.audit.signing import SUFFIX
+from reconciler.model.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from reconciler.adapters.audit.signing import Signer
     from reconciler.model.audit import AuditLine
     from reconciler.model.ports import Clock, Environment
 
@@ -44,7 +47,14 @@ class AuditFolder:
 
     folder: Path
 
-    def begin(self, run_id: str, environment: Environment, heads: Sequence[str], clock: Clock) -> AuditFile:
+    def begin(
+        self,
+        run_id: str,
+        environment: Environment,
+        heads: Sequence[str],
+        clock: Clock,
+        signer: Signer | None = None,
+    ) -> AuditFile:
         """The log of a run that begins. Nothing of it is written before its first line.
 
         Args:
@@ -52,6 +62,7 @@ class AuditFolder:
             environment: who, where and on what; stands in every line.
             heads: those that the lockfile holds.
             clock: for the header's time, which is in the file's name too.
+            signer: signs the run's head, if there is a key.
 
         Raises:
             StateError: the folder cannot be read or written; better known now than after a create.
@@ -64,18 +75,52 @@ class AuditFolder:
             with explained(self.folder / name, "written"):
                 _sync(self.folder / name)
         seen = sorted({*heads, *loose})
-        return AuditFile(self.folder, run_id, environment, seen, clock.now())
+        return AuditFile(self.folder, run_id, environment, seen, clock.now(), signer=signer)
+
+    def checkpoint(self, signer: Signer, time: datetime, out: Path | None = None) -> tuple[Path, int]:
+        """Have the ends of all files signed; gives where, and how many heads that are.
+
+        An end that another file follows is vouched for by that one's.
+
+        Args:
+            signer: has the key.
+            time: when.
+            out: where to write it; beside the audit files by default.
+
+        Raises:
+            StateError: a file cannot be read or written.
+            SettingsError: there is nothing to sign, or a file of that name.
+        """
+        heads = _loose_heads(self.folder, ())
+        if not heads:
+            raise SettingsError("there is no audit log to sign", where=str(self.folder))
+        path = out or self.folder / f"checkpoint-{_compact(stamp(time))}{SUFFIX}"
+        if os.path.lexists(path):
+            raise SettingsError(
+                "there is a file already", where=str(path), next="Choose another one: --out FILE"
+            )
+        with explained(path, "written"):
+            _write_at_once(path, signer.sign(heads, time))
+            _sync(path.parent)
+        return path, len(heads)
 
 
 class AuditFile:
     """One run's file, as the port `AuditLog`. Made by `AuditFolder.begin`."""
 
     def __init__(
-        self, folder: Path, run_id: str, environment: Environment, heads: Sequence[str], begun: datetime
+        self,
+        folder: Path,
+        run_id: str,
+        environment: Environment,
+        heads: Sequence[str],
+        begun: datetime,
+        *,
+        signer: Signer | None,
     ) -> None:
         time = stamp(begun)
-        begun_at = re.sub(r"[-:]|\.\d+", "", time)
-        self._path = folder / f"{begun_at}-{_NOT_IN_NAMES.sub('_', run_id)}.jsonl"
+        self._signer, self._begun = signer, begun
+        self._path = folder / f"{_compact(time)}-{_NOT_IN_NAMES.sub('_', run_id)}.jsonl"
         self._about_run = {
             "run": run_id,
             "actor": environment.actor,
@@ -90,6 +135,8 @@ class AuditFile:
             "time": time,
             **self._about_run,
             "actorSource": environment.actor_source,
+            "approver": environment.approver,
+            "approverSource": environment.approver_source,
             "heads": list(heads),
             "prev": digest(as_text(list(heads))),
         }
@@ -132,10 +179,13 @@ class AuditFile:
                     os.fsync(self._file)
                 finally:
                     os.close(self._file)
+                head = f"{self._path.name}#{self._last}"
+                if self._signer is not None:
+                    _write_at_once(self._path.with_suffix(SUFFIX), self._signer.sign([head], self._begun))
                 # The folder may be new itself, so the one that names it is made durable too.
                 for folder in (self._path.parent, self._path.parent.parent):
                     _sync(folder)
-            self._head = f"{self._path.name}#{self._last}"
+            self._head = head
         self._closed = True
         return self._head
 
@@ -207,6 +257,25 @@ def _write_whole(file: int, text: bytes) -> None:
     except OSError:
         os.ftruncate(file, before)
         raise
+
+
+def _write_at_once(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    begun = path.with_name(path.name + ".tmp")
+    try:
+        with begun.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        begun.replace(path)
+    except OSError:
+        begun.unlink(missing_ok=True)
+        raise
+
+
+def _compact(time: str) -> str:
+    """A time as it stands in a file's name."""
+    return re.sub(r"[-:]|\.\d+", "", time)
 
 
 def _sync(path: Path) -> None:

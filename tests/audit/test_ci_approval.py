@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.adapters.ci import environment
+from reconciler.adapters.ci.approval import _may_have_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ class Stand:
         self.asked: list[tuple[str, str]] = []
         self.url = ""
         self.hold: threading.Event | None = None
+        self.outwaited = False
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def served(stand: Stand) -> Iterator[Stand]:
         def do_GET(self) -> None:
             stand.asked.append((self.path, self.headers.get("Authorization", "")))
             if stand.hold is not None:
-                stand.hold.wait(20)
+                stand.outwaited |= not stand.hold.wait(20)
             status, body = stand.replies.get(self.path, (404, {}))
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
@@ -137,6 +139,21 @@ def test_nobody_is_asked_elsewhere_or_without_a_token(
 
 
 @pytest.mark.parametrize(
+    ("base", "may"),
+    [
+        ("https://github.example.test/api/v3", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://github.example.test", False),
+        ("http://127.0.0.1.example.test", False),
+        ("ftp://github.example.test", False),
+        ("", False),
+    ],
+)
+def test_the_token_is_not_sent_where_others_can_read_it(base: str, may: bool) -> None:  # noqa: FBT001 - as said
+    assert _may_have_token(base) is may
+
+
+@pytest.mark.parametrize(
     ("reviews", "names"),
     [
         ([], ""),
@@ -218,6 +235,7 @@ def test_a_service_that_hangs_is_not_waited_for(
     github.hold = threading.Event()
     try:
         assert approver(variables(github), tmp_path) == UNKNOWN
+        assert not github.outwaited
     finally:
         github.hold.set()
 

@@ -21,16 +21,20 @@ from killed_child import NEVER, Died, HurriedClock, apply_and_die
 from memory_folder import memory_folder
 
 from reconciler import api
-from reconciler.adapters.audit import verify
+from reconciler.adapters.audit import Agreement, verify
 from reconciler.adapters.stores.file import FileStore
 from reconciler.emulator.llamacloud.folders import file_id
 from reconciler.model.canonical import digest
+from reconciler.model.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from emulator_process import Emulator
+
+    from reconciler.model.audit import AuditFault
+    from reconciler.model.lock import Lock
 
 #: Seconds of settle time that a run believes in, and the share of them that it really waits.
 SETTLE, SHARE = 1, 0.01
@@ -161,7 +165,18 @@ class History:
         assert (journal.open, journal.recovered) == ((), ()), story
         # A cold run closes the journal if it stayed for the settle time, which one that creates does (C2).
         assert journal.warm or not self.created, story
-        assert verify(self.folder / "audit", lock.heads).faults == (), story
+        assert self.audit_faults(lock) == [], story
+
+    def audit_faults(self, lock: Lock) -> list[AuditFault]:
+        """Those of the log by itself, and where it and the lockfile differ over what was created."""
+        batches = [(str(key), item) for key, entry in lock.entries.items() for item in entry.batches]
+        recorded = frozenset(item.id for _, item in batches)
+        created = {
+            item.id: (key, lambda: Source("lock")) for key, item in batches if item.origin == "created"
+        }
+        agreement = Agreement(created, recorded)
+        faults = verify(self.folder / "audit", lock.heads, agreement=agreement).faults
+        return [*faults, *agreement.faults(recorded, "lock", lines_are_lost=bool(faults))]
 
     @property
     def store(self) -> FileStore:

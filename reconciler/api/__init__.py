@@ -3,7 +3,14 @@
 Each function is one thing that a person can want of a project. What they are put together from is in `house`.
 """
 
-<<<<<<< HEAD
+from reconciler.api.auditing import (
+    AuditPlace,
+    checkpoint_audit,
+    generate_audit_keys,
+    read_audit,
+    verify_audit,
+    why,
+)
 from reconciler.api.doing import (
     apply,
     cancel,
@@ -27,18 +34,6 @@ from reconciler.api.files import (
     validate,
     write_new,
 )
-=======
-from reconciler.api.auditing import (
-    AuditPlace,
-    checkpoint_audit,
-    generate_audit_keys,
-    read_audit,
-    verify_audit,
-    why,
-)
-from reconciler.api.doing import apply, cancel, import_batch, plan, refresh, resolve_absent, upgrade
-from reconciler.api.files import init, load, read_plan, save_plan, schema, schema_names, validate, write_new
->>>>>>> b968dae (The audit log is read, walked back, held against the lockfile's batches, and signed)
 from reconciler.api.house import PARALLELISM
 from reconciler.api.looking import browse, drift, explain, export, results, status, wait, watch
 from reconciler.engine.stop import Stop
@@ -62,11 +57,8 @@ __all__ = [
     "merge_lock",
     "places",
     "plan",
-<<<<<<< HEAD
     "push_lock",
-=======
     "read_audit",
->>>>>>> b968dae (The audit log is read, walked back, held against the lockfile's batches, and signed)
     "read_plan",
     "refresh",
     "resolve_absent",

@@ -117,12 +117,8 @@ def apply_command(
             saved=saved,
             max_in_flight=max_in_flight,
             wait=wait,
-<<<<<<< HEAD
-            listen=output.listener(progress),
-=======
             approved_by=approved_by,
-            listen=progress,
->>>>>>> b968dae (The audit log is read, walked back, held against the lockfile's batches, and signed)
+            listen=output.listener(progress),
             stop=stop,
         )
     if declined:

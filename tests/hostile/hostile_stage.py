@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 #: Of each command, the words with which it is run; in a project whose one directory is DIR.
 CASES: dict[tuple[str, ...], list[list[str]]] = {
-<<<<<<< HEAD
     ("apply",): [
         ["--auto-approve"],
         ["--auto-approve", "--format", "json", "--verbose"],
@@ -30,12 +29,9 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
             "applied.md",
         ],
     ],
-=======
-    ("apply",): [["--auto-approve"], ["--auto-approve", "--format", "json", "--verbose"]],
     ("audit", "checkpoint"): [[]],
     ("audit", "keygen"): [["signing-key"]],
     ("audit", "log"): [[], ["--format", "csv"], ["--format", "json"]],
->>>>>>> b968dae (The audit log is read, walked back, held against the lockfile's batches, and signed)
     ("audit", "verify"): [[], ["--format", "json"]],
     ("audit", "why"): [["bat-1"], ["dfl-nowhere", "--format", "json"]],
     ("cancel",): [["invoices/DIR", "--auto-approve"], ["invoices/nowhere"]],

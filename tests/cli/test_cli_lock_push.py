@@ -72,10 +72,15 @@ def test_only_the_lockfile_and_the_audit_log_go_and_what_is_staged_stays_staged(
     ada.record(lock(ONE))
     (ada.top / "staged").write_text("staged")
     (ada.folder / "audit" / "notes.txt").write_text("mine")
+    (ada.folder / "audit" / "ada-2.signed").write_text("signed")
     (ada.folder / "reconciler.yaml").write_text((ada.folder / "reconciler.yaml").read_text() + "# changed\n")
     ada.git("add", "staged")
     pushed, _ = push(ada)
-    assert pushed.files == ("project/audit/ada-2.jsonl", "project/reconciler.lock")
+    assert pushed.files == (
+        "project/audit/ada-2.jsonl",
+        "project/audit/ada-2.signed",
+        "project/reconciler.lock",
+    )
     assert world.remote.git("show", "--name-only", "--format=%an %s", "main").splitlines() == [
         "Ada Record the batches that stand in project/reconciler.lock",
         "",

@@ -32,7 +32,7 @@ def pattern(path: str) -> str:
 
 def wanted_lines(lockfile: str) -> tuple[str, ...]:
     """The lines for a lockfile and for the audit log, whose hashes no change of line ends may break."""
-    return (f"{pattern(lockfile)} merge={DRIVER} -text", "/audit/*.jsonl -text")
+    return (f"{pattern(lockfile)} merge={DRIVER} -text", "/audit/* -text")
 
 
 def install(git: Git, folder: Path, lockfile: str) -> list[str]:

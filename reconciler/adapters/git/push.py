@@ -92,12 +92,13 @@ class Push:
     # What is to be pushed
 
     def changed(self) -> list[str]:
-        """The lockfile and the audit files, where they differ from the last commit.
+        """The lockfile, the audit files and their signatures, where they differ from the last commit.
 
         A file of the audit log that is gone is left out: its loss is for `audit verify` to tell, and not for
         a commit to hide.
         """
-        patterns = [f":(top,literal){self.lockfile}", f":(top,glob){_globbed(self.audit)}/*.jsonl"]
+        audit = f":(top,glob){_globbed(self.audit)}"
+        patterns = [f":(top,literal){self.lockfile}", f"{audit}/*.jsonl", f"{audit}/*.signed"]
         answer = self.git.ask(
             *("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *patterns),
         )

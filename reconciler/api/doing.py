@@ -149,7 +149,8 @@ def import_batch(
 
     house = house_of(project, environ)
     with house.store().hold(lock_timeout) as session:
-        return run_to_end(house.by_hand(session, lambda run: by_hand(run, address_of(address), batch)))
+        about = address_of(address)
+        return run_to_end(house.by_hand(session, about, lambda run: by_hand(run, about, batch)))
 
 
 def cancel(
@@ -173,8 +174,9 @@ def cancel(
 
     house = house_of(project, environ)
     with house.store().hold(lock_timeout) as session:
+        about = address_of(address)
         return run_to_end(
-            house.by_hand(session, lambda run: cancel_batch(run, address_of(address), batch), recorded=True)
+            house.by_hand(session, about, lambda run: cancel_batch(run, about, batch), recorded=True)
         )
 
 
@@ -193,7 +195,8 @@ def resolve_absent(
 
     house = house_of(project, environ)
     with house.store().hold(lock_timeout) as session:
-        return run_to_end(house.by_hand(session, lambda run: by_hand(run, address_of(address))))
+        about = address_of(address)
+        return run_to_end(house.by_hand(session, about, lambda run: by_hand(run, about)))
 
 
 def upgrade(

@@ -11,13 +11,11 @@ import random
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from reconciler.api.running import environment_of, holder, once_broken_silent, silent, system_clock
 from reconciler.engine.stop import Stop
 from reconciler.model.desired import Desired
-from reconciler.model.errors import ManifestError, PinError, ServiceError
-from reconciler.model.events import Warned
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
@@ -27,8 +25,10 @@ if TYPE_CHECKING:
     from reconciler.api.outlook import Outlook
     from reconciler.api.services import Connections, Services
     from reconciler.engine.run import Run
+    from reconciler.model.batch import Address
     from reconciler.model.events import Listener
     from reconciler.model.lock import Lock
+    from reconciler.model.manifest import TrackedBatch
     from reconciler.model.outcomes import BatchOutcomes
     from reconciler.model.plan import Plan
     from reconciler.model.ports import AuditLog, Clock
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 #: How many requests are under way at once, unless said otherwise.
 PARALLELISM = 8
-
-# So many pins are named in one error.
-_TOLD = 5
 
 _Result = TypeVar("_Result")
 
@@ -56,6 +53,25 @@ def house_of(
 ) -> House:
     """A project's house; what is not given is the machine's, and nobody listens."""
     return House(project, environment_of(environ), clock or system_clock(), listen or silent, parallelism)
+
+
+class Names(NamedTuple):
+    """How a command takes the names and patterns of manifests.
+
+    Attributes:
+        reach: the manifests that it is about; None for all. What cannot be found out about the others stops
+            nothing.
+        locked: only for what is pinned.
+        upgrade: the sets whose pins are not to be looked at.
+    """
+
+    reach: frozenset[str] | None = None
+    locked: bool = False
+    upgrade: frozenset[str] = frozenset()
+
+
+#: All manifests, and names as the lockfile and the services have them.
+_ALL = Names()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +93,16 @@ class House:
     async def plan(self, targets: Sequence[str], *, locked: bool) -> Plan:
         """What applying would do now, and what is to be said of batches that are only watched."""
         from reconciler.api.watching import observe_tracked, watching
-        from reconciler.core.select import select
+        from reconciler.core.select import select, within_reach
         from reconciler.engine.propose import propose
 
         lock, journal = self.store().read()
         stop = Stop()
         stop.bind(self.clock)
-        services = self.services(stop)
+        reach = within_reach(targets, self.project.sets, self.project.tracked)
+        services = self.services(stop, reach)
         async with services.connected(lock, journal.open) as there:
-            desired = await self.desired(there, lock, locked=locked)
+            desired = await self.desired(there, lock, Names(reach, locked=locked))
             selection = select(targets, desired, lock, self.project.tracked)
             proposal = await propose(
                 there.eyes,
@@ -96,34 +113,37 @@ class House:
                 selection=selection,
                 patience=stop,
             )
-            async with watching(services, self.project.tracked, lock, there) as watchers:
+            async with watching(services, self.watched(reach), lock, there) as watchers:
                 tracked = await observe_tracked(
                     self.project, watchers, lock, selection, at_once=self.parallelism
                 )
         return replace(proposal.plan, tracked=tracked)
 
     @contextlib.asynccontextmanager
-    async def outlook(self, stop: Stop, blocks: Collection[str] = ()) -> AsyncIterator[Outlook]:
+    async def outlook(
+        self, stop: Stop, blocks: Collection[str] = (), reach: frozenset[str] | None = None
+    ) -> AsyncIterator[Outlook]:
         """What a command that only looks has before it.
 
         Args:
             stop: bound already.
             blocks: names of provider blocks that it needs beside those of the sets.
+            reach: the manifests that it is about; None for all.
         """
         from reconciler.api.outlook import Outlook
         from reconciler.api.watching import watch, watching
 
         lock, journal = self.store().read()
-        services = self.services(stop)
+        services = self.services(stop, reach)
         async with (
             services.connected(lock, journal.open, blocks) as there,
-            watching(services, self.project.tracked, lock, there) as watchers,
+            watching(services, self.watched(reach), lock, there) as watchers,
         ):
             yield Outlook(
                 self.project,
                 there.eyes,
                 there.homes,
-                await self.desired(there, lock),
+                await self.desired(there, lock, Names(reach)),
                 lock,
                 tuple(journal.open),
                 watch(self.project, watchers, lock, self.parallelism),
@@ -135,6 +155,7 @@ class House:
         *,
         blocks: Collection[str] = (),
         endpoints: Callable[[Lock], Collection[str]] = lambda _: (),
+        reach: frozenset[str] | None = None,
     ) -> _Result:
         """Do what only looks.
 
@@ -142,12 +163,13 @@ class House:
             work: what is to be done.
             blocks: names of provider blocks that it needs beside those of the sets.
             endpoints: services that it needs as well, as the lockfile says.
+            reach: the manifests that it is about; None for all.
         """
         stop = Stop()
         stop.bind(self.clock)
         lock, _ = self.store().read()
         asked = {*blocks, *self.services(stop).leading_to(endpoints(lock))}
-        async with self.outlook(stop, asked) as outlook:
+        async with self.outlook(stop, asked, reach) as outlook:
             return await work(outlook, stop)
 
     def try_out(self, stop: Stop) -> None:
@@ -169,10 +191,11 @@ class House:
         wait: bool,
     ) -> Applied:
         """Make what is live what is desired."""
-        from reconciler.core.select import select
+        from reconciler.core.select import select, within_reach
         from reconciler.engine.apply import apply as apply_plan
 
-        async with self.run_on(session, stop, seconds, locked=locked) as run:
+        reach = within_reach(targets, self.project.sets, self.project.tracked)
+        async with self.run_on(session, stop, seconds, names=Names(reach, locked=locked)) as run:
             return await apply_plan(
                 run,
                 limits=self.project.file.limits,
@@ -187,6 +210,7 @@ class House:
     async def refresh(self, session: FileSession, targets: Sequence[str]) -> tuple[TrackedChange, ...]:
         """Have the services look after watched batches, and record what they then say."""
         from reconciler.api.watching import lookout, select_tracked, tracking_of, watching
+        from reconciler.core.select import within_reach
         from reconciler.engine.observe import Eyes
         from reconciler.engine.refresh import refresh
         from reconciler.engine.run import Run
@@ -205,7 +229,8 @@ class House:
             random=random.random,
             lock=lock,
         )
-        async with watching(self.services(stop), self.project.tracked, lock) as watchers:
+        reach = within_reach(targets, self.project.sets, self.project.tracked)
+        async with watching(self.services(stop, reach), self.watched(reach), lock) as watchers:
             tracking = tracking_of(self.project.tracked, watchers, lock, selection)
             return await refresh(run, lookout(watchers, self.parallelism), tracking)
 
@@ -224,7 +249,7 @@ class House:
         manifests = watched_by(self.project, batches)
         stop, reader = Stop(), Reader(wish, tell)
         stop.bind(self.clock)
-        services = self.services(stop)
+        services = self.services(stop, frozenset(choice.entry.address.set for choice in batches))
         async with (
             services.connected(lock, journal.open) as there,
             watching(services, manifests, lock, there) as watchers,
@@ -246,6 +271,7 @@ class House:
     async def by_hand(
         self,
         session: FileSession,
+        about: Address,
         work: Callable[[Run], Coroutine[Any, Any, _Result]],
         *,
         recorded: bool = False,
@@ -254,46 +280,33 @@ class House:
 
         Args:
             session: the state.
+            about: the address that it is about.
             work: what is to be done.
             recorded: what is recorded is enough for it: a name that stands for nothing, of whatever set,
                 keeps nobody from stopping a batch.
         """
-        async with self.run_on(session, Stop(), lenient=recorded) as run:
+        names = Names(frozenset() if recorded else frozenset({about.set}))
+        entries = session.lock.entries.items()
+        asked = {key.endpoint for key, entry in entries if entry.address == about}
+        async with self.run_on(session, Stop(), names=names, endpoints=asked) as run:
             return await work(run)
 
     async def upgrade(self, session: FileSession, sets: frozenset[str]) -> tuple[str, ...]:
         """Look up anew what these sets' names and patterns stand for, and pin that (R13)."""
         from reconciler.engine.by_hand import move_pins
 
-        async with self.run_on(session, Stop(), upgrade=sets) as run:
+        async with self.run_on(session, Stop(), names=Names(sets, upgrade=sets)) as run:
             return move_pins(run, sets)
 
-    async def desired(
-        self, there: Connections, lock: Lock, *, locked: bool = False, upgrade: frozenset[str] = frozenset()
-    ) -> Desired:
+    async def desired(self, there: Connections, lock: Lock, names: Names) -> Desired:
         """What the manifests ask for, once it is known what their names and patterns stand for (R13)."""
-        from reconciler.core.expand import expand
-        from reconciler.core.names import is_given, moved, wanted_names
-        from reconciler.engine.names import look_up
+        from reconciler.api.asking import ask_for
 
-        known = {item.name for item in self.project.sets} if upgrade else {pin.set for pin in lock.pins}
-        pins = [pin for pin in lock.pins if pin.set in known - upgrade]
-        blocks = {block: there.eyes.providers[home] for block, home in there.homes.items()}
-        entries = lock.entries.values()
-        wanted = wanted_names(self.project.sets, pins, entries, there.homes)
-        catalogue = await look_up(wanted, blocks, self.parallelism)
-        desired = expand(self.project, there.homes, catalogue, pins, entries)
-        for warning in desired.warnings:
-            self.listen(Warned(f"{warning.source}: {warning.message}"))
-        pinned = [pin for pin in lock.pins if is_given(pin, self.project.sets)]
-        if locked and (changes := moved(desired.pins, pinned)):
-            told = "; ".join(changes[:_TOLD]) + ("; …" if changes[_TOLD:] else "")
-            raise PinError(
-                f"what names and patterns stand for would change: {told}",
-                why="--locked takes names and patterns only for what the lockfile says that they stand for",
-                next="Run without --locked and review what is new, or move pins alone with `lock --upgrade`",
-            )
-        return desired
+        return await ask_for(self.project, there, lock, names, listen=self.listen, at_once=self.parallelism)
+
+    def watched(self, reach: frozenset[str] | None) -> tuple[TrackedBatch, ...]:
+        """The tracking manifests that a command is about."""
+        return tuple(item for item in self.project.tracked if reach is None or item.name in reach)
 
     @contextlib.asynccontextmanager
     async def run_on(
@@ -302,30 +315,31 @@ class House:
         stop: Stop,
         seconds: float | None = None,
         *,
-        locked: bool = False,
-        lenient: bool = False,
-        upgrade: frozenset[str] = frozenset(),
+        names: Names = _ALL,
+        endpoints: Collection[str] = (),
     ) -> AsyncIterator[Run]:
-        """A run with everything that it needs, on state whose lock is held."""
+        """A run with everything that it needs, on state whose lock is held.
+
+        Args:
+            session: the state.
+            stop: ends it.
+            seconds: how long it may take.
+            names: how names and patterns are taken, and which sets it is about.
+            endpoints: services that it needs whether a set uses them or not.
+        """
         from reconciler.api.watching import watch, watching
         from reconciler.engine.run import Run
 
         stop.bind(self.clock, seconds)
-        services = self.services(stop)
+        services = self.services(stop, names.reach)
         # Before any request, since it has to be known by then that it can be written.
         run_id, audit = self.begin(session)
         services.try_out()
         async with (
-            services.connected(session.lock, session.journal.open) as there,
-            watching(services, self.project.tracked, session.lock, there) as watchers,
+            services.connected(session.lock, session.journal.open, services.leading_to(endpoints)) as there,
+            watching(services, self.watched(names.reach), session.lock, there) as watchers,
         ):
-            try:
-                desired = await self.desired(there, session.lock, locked=locked, upgrade=upgrade)
-            except (ManifestError, ServiceError) as error:
-                if not lenient:
-                    raise
-                self.listen(Warned(f"what the manifests ask for is not known: {error}"))
-                desired = Desired()
+            desired = await self.desired(there, session.lock, names)
             yield Run(
                 id=run_id,
                 eyes=there.eyes,
@@ -356,12 +370,17 @@ class House:
         """Where the project's state lives."""
         return store_of(Path(self.project.folder), self.project.file, self.clock)
 
-    def services(self, stop: Stop) -> Services:
-        """The services of the project's provider blocks, yet to be connected."""
+    def services(self, stop: Stop, reach: frozenset[str] | None = None) -> Services:
+        """The services of the project's provider blocks, yet to be connected.
+
+        Args:
+            stop: ends the waiting for them.
+            reach: the manifests that a command is about; None for all.
+        """
         from reconciler.api.services import Services
 
         listen = once_broken_silent(self.listen)
-        return Services(self.project, self.environ, self.clock, listen, self.parallelism, stop)
+        return Services(self.project, self.environ, self.clock, listen, self.parallelism, stop, reach)
 
 
 def store_of(folder: Path, file: ProjectFile, clock: Clock) -> FileStore:

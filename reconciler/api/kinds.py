@@ -71,7 +71,7 @@ class Cloud:
 
         endpoint = self.endpoint(block)
         names = (self.spec.api_key.variable,) if self.spec.api_key else LLAMACLOUD_KEYS
-        key = _key(block, names, why="no set uses it, but what was asked for or what is recorded needs it")
+        key = _key(block, names, why="what was asked for, what is recorded or a set needs it")
 
         def speaking_for(project: str | None) -> Creator:
             return LlamaCloud(
@@ -130,8 +130,9 @@ def _key(block: Block, names: tuple[str, ...], *, why: str) -> str:
     """The first of these variables that is set."""
     if key := next((value for name in names if (value := block.environ.get(name))), None):
         return key
+    unset = f"{names[0]} is not set" if len(names) == 1 else f"none of {', '.join(names)} is set"
     raise SettingsError(
-        f"none of {', '.join(names)} is set: provider {block.name} takes its API key from there",
+        f"{unset}: provider {block.name} takes its API key from there",
         where="reconciler.yaml",
         why=why,
     )

@@ -231,7 +231,7 @@ def explain(
             patience=stop,
         )
 
-    return run_to_end(house.looking(work, endpoints=recorded_there))
+    return run_to_end(house.looking(work, endpoints=recorded_there, reach=frozenset({wanted.set})))
 
 
 def drift(

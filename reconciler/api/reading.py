@@ -18,7 +18,7 @@ from reconciler.model.project import Project
 from reconciler.model.source import Diagnostic, Severity, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from reconciler.model.project import ProjectFile
@@ -81,6 +81,10 @@ def _kinds(types: frozenset[str]) -> Kinds:
     return installed(types)
 
 
-def unset(project: Project, environ: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-    """A warning for each environment variable that the project needs and that is not set."""
-    return unset_variables(project.file, project.sets, project.tracked, environ)
+def unset(
+    project: Project, environ: Mapping[str, str], reach: Collection[str] | None = None
+) -> tuple[Diagnostic, ...]:
+    """A warning for each environment variable that these manifests, or all, need and that is not set."""
+    sets = [item for item in project.sets if reach is None or item.name in reach]
+    tracked = [item for item in project.tracked if reach is None or item.name in reach]
+    return unset_variables(project.file, sets, tracked, environ)

@@ -43,29 +43,38 @@ class Connections(NamedTuple):
     Attributes:
         homes: per provider block, where it leads.
         pins: per block and endpoint, the project that its key turned out to belong to.
+        lost: blocks of sets that this is not about, and why they could not be connected.
     """
 
     eyes: Eyes
     homes: Mapping[str, Home]
     pins: Mapping[str, str]
+    lost: Mapping[str, SettingsError | ServiceError]
 
 
 class _Wire(NamedTuple):
     """A provider block, and what connects it.
 
     Attributes:
-        used: whether it has to be had; else only what is recorded still needs it.
+        used: whether it has to be had.
+        open: else, whether something recorded still needs it.
     """
 
     block: Block
     kind: CreatingKind
     endpoint: str
     used: bool
+    open: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What connecting to a project's services takes."""
+    """What connecting to a project's services takes.
+
+    Attributes:
+        reach: the manifests that this is about; None for all. Services of others are connected where that
+            is possible: what their sets ask for is not to be forgotten.
+    """
 
     project: Project
     environ: Mapping[str, str]
@@ -73,6 +82,7 @@ class Services:
     listen: Listener
     at_once: int
     stop: Stop
+    reach: frozenset[str] | None = None
 
     @contextlib.asynccontextmanager
     async def connected(
@@ -94,23 +104,28 @@ class Services:
         providers: dict[Home, Creator] = {}
         homes: dict[str, Home] = {}
         pins: dict[str, str] = {}
-        wires = self._wires(lock, intents, asked)
+        lost: dict[str, SettingsError | ServiceError] = {}
+        wires = self._wires(lock, intents, asked, lost)
         self._refuse_second_embedded(wires)
         async with contextlib.AsyncExitStack() as stack:
-            for block, kind, endpoint, used in wires:
+            for block, kind, endpoint, used, needed in wires:
                 try:
                     link = await stack.enter_async_context(kind.creator(block, self.means(block)))
                 except (SettingsError, ServiceError) as error:
                     if used:
                         raise
-                    self.listen(Warned(f"provider {block.name}, where something recorded is open: {error}"))
+                    if needed:
+                        self.listen(
+                            Warned(f"provider {block.name}, where something recorded is open: {error}")
+                        )
+                    lost[block.name] = error
                     continue
                 if not isinstance(self._specs[block.name], LocalProvider):
                     pins[_pin(block.name, endpoint)] = link.project
                 home = homes[block.name] = Home(endpoint, link.project)
                 self._refuse_rival(block.name, home, homes)
                 providers.setdefault(home, link.creator)
-            yield Connections(Eyes(providers, self.clock, self.listen, self.at_once), homes, pins)
+            yield Connections(Eyes(providers, self.clock, self.listen, self.at_once), homes, pins, lost)
 
     def try_out(self) -> None:
         """Find out whether the embedded service, if one is used, can keep what it will be given.
@@ -118,7 +133,8 @@ class Services:
         Raises:
             SettingsError: it cannot; better known now than as the failure of each create.
         """
-        if any(isinstance(self._specs[batch_set.provider], LocalProvider) for batch_set in self.project.sets):
+        sets = [item for item in self.project.sets if self._is_about(item.name)]
+        if any(isinstance(self._specs[item.provider], LocalProvider) for item in sets):
             try_out(Path(self.project.folder))
 
     def refuse_unset(self) -> None:
@@ -129,12 +145,16 @@ class Services:
         """
         from reconciler.api.reading import unset
 
-        if missing := unset(self.project, self.environ):
+        if missing := unset(self.project, self.environ, self.reach):
             raise ManifestError([Diagnostic(item.source, item.message) for item in missing])
 
     def webhooks(self) -> dict[str, tuple[object, ...]]:
         """Per set, what its creates send along: saved ids, and inline ones with their secrets."""
-        return {item.name: tuple(self._webhook(hook) for hook in item.webhooks) for item in self.project.sets}
+        return {
+            item.name: tuple(self._webhook(hook) for hook in item.webhooks)
+            for item in self.project.sets
+            if self._is_about(item.name)
+        }
 
     def leading_to(self, endpoints: Collection[str]) -> frozenset[str]:
         """The provider blocks that lead to these services, but for those that are only watched."""
@@ -182,18 +202,28 @@ class Services:
     def _specs(self) -> Mapping[str, ProviderSpec]:
         return self.project.file.providers
 
-    def _wires(self, lock: Lock, intents: Iterable[Intent], asked: Collection[str]) -> list[_Wire]:
+    def _is_about(self, name: str) -> bool:
+        return self.reach is None or name in self.reach
+
+    def _wires(
+        self,
+        lock: Lock,
+        intents: Iterable[Intent],
+        asked: Collection[str],
+        lost: dict[str, SettingsError | ServiceError],
+    ) -> list[_Wire]:
         """The blocks to connect, by name. One that cannot create holds nothing that needs this (R16)."""
         needed = {intent.key.endpoint for intent in intents} | {
             key.endpoint
             for key, entry in lock.entries.items()
             if entry.on_remove is OnRemove.CANCEL and not entry.recorded.status.terminal
         }
-        used = {batch_set.provider for batch_set in self.project.sets} | set(asked)
+        used = {item.provider for item in self.project.sets if self._is_about(item.name)} | set(asked)
+        known = {item.provider for item in self.project.sets} | used
         wires = []
         for name in sorted(self._specs):
             block, kind = self.block(name), kind_of(self._specs[name], self._asking(name, lock))
-            if not (name in used or needed):
+            if not (name in known or needed):
                 continue
             if not isinstance(kind, CreatingKind):
                 if name in used:
@@ -206,12 +236,14 @@ class Services:
             except SettingsError as error:
                 if name in used:
                     raise
-                self.listen(
-                    Warned(f"provider {name}, which may be where something recorded is open: {error}")
-                )
+                if needed:
+                    self.listen(
+                        Warned(f"provider {name}, which may be where something recorded is open: {error}")
+                    )
+                lost[name] = error
                 continue
-            if name in used or endpoint in needed:
-                wires.append(_Wire(block, kind, endpoint, name in used))
+            if name in known or endpoint in needed:
+                wires.append(_Wire(block, kind, endpoint, name in used, endpoint in needed))
         return wires
 
     def _refuse_second_embedded(self, wires: Iterable[_Wire]) -> None:
@@ -287,10 +319,10 @@ class Services:
             hook for item in self.project.sets for hook in item.webhooks if isinstance(hook, InlineWebhook)
         ]
         values = [value for hook in inline for value in (hook.signing_secret, *hook.headers.values())]
-        known = [self._secret(value) for value in values if isinstance(value, FromEnvironment)]
+        held = [value.variable for value in values if isinstance(value, FromEnvironment)]
         options = spec.secrets() if isinstance(spec, ForeignProvider) else ()
-        named = [self.environ.get(variable, "") for _, variable in options]
-        return [*known, *named, *proxy_secrets(self.environ)]
+        named = [self.environ.get(variable, "") for variable in (*held, *(name for _, name in options))]
+        return [*named, *proxy_secrets(self.environ)]
 
     def _secret(self, value: str | FromEnvironment) -> str:
         return self.environ[value.variable] if isinstance(value, FromEnvironment) else value

@@ -84,7 +84,8 @@ async def browse(
             next="`reconciler status` shows those that a TrackedBatch asks for",
         )
     chosen = set(names or blocks) - watched
-    async with house.outlook(stop, chosen) as there:
+    # Whose the batches are is said as far as it can be found out; it keeps nobody from listing them.
+    async with house.outlook(stop, chosen, frozenset()) as there:
         homes = {there.homes[name]: name for name in sorted(chosen, reverse=True)}
         providers = [(name, there.eyes.providers[home]) for home, name in homes.items()]
         missed = await stop.unless_over(
@@ -99,9 +100,10 @@ def _block(pair: tuple[str, Provider]) -> str:
 
 @contextlib.asynccontextmanager
 async def _scene(house: House, targets: Sequence[str], stop: Stop) -> AsyncIterator[Scene]:
-    from reconciler.core.select import select
+    from reconciler.core.select import select, within_reach
 
-    async with house.outlook(stop) as there:
+    reach = within_reach(targets, house.project.sets, house.project.tracked)
+    async with house.outlook(stop, reach=reach) as there:
         yield standing.Scene(
             eyes=there.eyes,
             desired=there.desired,

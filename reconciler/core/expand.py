@@ -12,7 +12,7 @@ from reconciler.model.manifest import ByName
 from reconciler.model.source import Diagnostic, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.core.names import Meaning
     from reconciler.model.batch import Home
@@ -29,6 +29,8 @@ def expand(
     catalogue: Catalogue = _NOTHING,
     pins: Iterable[Pin] = (),
     entries: Iterable[Entry] = (),
+    *,
+    only: Collection[str] | None = None,
 ) -> Desired:
     """Every batch that the manifests ask for, sorted by address.
 
@@ -38,13 +40,15 @@ def expand(
         catalogue: what names and patterns were found to stand for.
         pins: what they stood for when they were last applied.
         entries: what is recorded, which says for what the pins were.
+        only: the names of the sets that are expanded; all by default.
 
     Raises:
         ManifestError: two of them are the same work (R12), a name stands for nothing or for several
             directories, or what is called removed is desired.
     """
     known = Pinned(pins, project.sets, homes, entries)
-    meanings = [(item, meaning(item, catalogue, known)) for item in project.sets]
+    sets = [item for item in project.sets if only is None or item.name in only]
+    meanings = [(item, meaning(item, catalogue, known)) for item in sets]
     said = [fault for _, there in meanings for fault in there.faults]
     if faults := [fault for fault in said if fault.severity is Severity.ERROR]:
         raise ManifestError(sorted(faults))
@@ -60,6 +64,7 @@ def expand(
         tuple(sorted(pin for _, there in meanings for pin in _pins(there))),
         _removed(project, batches),
         tuple(sorted(said)),
+        whole=len(sets) == len(project.sets),
     )
 
 

@@ -66,7 +66,12 @@ class Catalogue:
 
 
 def wanted_names(
-    sets: Sequence[BatchSet], pins: Iterable[Pin], entries: Iterable[Entry], homes: Mapping[str, Home]
+    sets: Sequence[BatchSet],
+    pins: Iterable[Pin],
+    entries: Iterable[Entry],
+    homes: Mapping[str, Home],
+    *,
+    only: Collection[str] | None = None,
 ) -> Wanted:
     """What these sets need looked up.
 
@@ -75,6 +80,7 @@ def wanted_names(
         pins: what need not be looked up.
         entries: what is recorded.
         homes: per provider block, where it leads.
+        only: the names of the sets whose needs are meant; all by default.
     """
     entries = list(entries)
     known = Pinned(pins, sets, homes, entries)
@@ -88,6 +94,8 @@ def wanted_names(
     listings: set[str] = set()
     configurations: set[WantedConfiguration] = set()
     for item in sets:
+        if only is not None and item.name not in only:
+            continue
         configuration = item.job.configuration
         if not isinstance(configuration, ById) and not known.of(
             item, PinKind.CONFIGURATION, configuration.name

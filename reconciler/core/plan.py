@@ -218,6 +218,16 @@ def _no_longer_desired(
     """R10. The batch itself is left alone, unless everything speaks for cancelling it."""
     recorded = entry.recorded
     batch = recorded.as_batch(entry.key)
+    if not desired.whole:
+        text = "not asked for here any more, and whether another set asks for it is not known"
+        return Action(
+            kind=ActionKind.UNRESOLVED,
+            address=entry.address,
+            key=entry.key,
+            reason=Reason(ReasonCode.UNKNOWN, text),
+            batch=batch,
+            directory_name=entry.directory_name,
+        )
     told = desired.removed.get(str(entry.address)) or desired.removed.get(entry.address.set)
     wanted_gone = (
         entry.on_remove is OnRemove.CANCEL

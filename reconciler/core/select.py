@@ -9,11 +9,11 @@ from reconciler.model.batch import Address
 from reconciler.model.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.lock import Lock
-    from reconciler.model.manifest import TrackedBatch
+    from reconciler.model.manifest import BatchSet, TrackedBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,30 @@ class Selection:
         return self.covers_labelled(Address(name, ""), labels) or any(
             address.set == name for address in self.addresses
         )
+
+
+def within_reach(
+    targets: Collection[str], sets: Iterable[BatchSet], tracked: Iterable[TrackedBatch] = ()
+) -> frozenset[str] | None:
+    """The manifests of which targets can select anything, and the sets that those wait for; None for all.
+
+    It is known from the manifests alone: what is out of reach need not be understood, nor answer.
+    """
+    if not targets:
+        return None
+    by_name = {item.name: item for item in sets}
+    names = {target.partition("/")[0] for target in targets}
+    pairs = {tuple(target.split("=", 1)) for target in targets if "=" in target}
+    labels = [(item.name, item.labels.items()) for item in by_name.values()]
+    labels += [(item.name, item.labels.items()) for item in tracked]
+    names |= {name for name, there in labels if not pairs.isdisjoint(there)}
+    ahead = [by_name[name] for name in names if name in by_name]
+    while ahead:
+        for name in ahead.pop().depends_on:
+            if name not in names:
+                names.add(name)
+                ahead += [by_name[name]] if name in by_name else []
+    return frozenset(names)
 
 
 def select(

@@ -51,7 +51,7 @@ class Tracking:
 
     Attributes:
         manifests: all tracking manifests, in any order.
-        endpoints: per provider block that they name, the service that it leads to.
+        endpoints: per provider block that they name and that is connected, the service that it leads to.
         recorded: the watched batches of the lockfile.
         selection: which manifests and batches this is about.
     """
@@ -92,7 +92,7 @@ class Tracking:
         return own or set(self.endpoints)
 
     def _fits(self, manifest: TrackedBatch, watched: Watched, entry: TrackedEntry | None) -> bool:
-        if self.endpoints[manifest.provider] != watched.id.endpoint:
+        if self.endpoints.get(manifest.provider) != watched.id.endpoint:
             return False
         if manifest.ids:
             return watched.id.id in manifest.ids

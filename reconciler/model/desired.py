@@ -45,6 +45,8 @@ class Desired:
         pins: what names and patterns stand for now, sorted (R13).
         removed: sets and addresses that are forgotten whatever ``onRemove`` says, and where that is written.
         warnings: what did not stop the expansion but should be seen.
+        whole: whether ``batches`` has those of all sets. Else what is missing may be asked for by a set that
+            nobody could read, and so is neither forgotten nor cancelled (R7).
     """
 
     batches: tuple[DesiredBatch, ...] = ()
@@ -53,3 +55,4 @@ class Desired:
     pins: tuple[Pin, ...] = ()
     removed: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    whole: bool = True

@@ -96,8 +96,7 @@ def test_installing_adds_lines_once_and_leaves_others_as_they_are(template: Worl
     file.write_bytes(b"*.pdf binary\r\n# \xff, without an end")
     done = api.install_merge_driver(clone.folder, environ=clone.environ)
     assert file.read_bytes() == (
-        b"*.pdf binary\r\n# \xff, without an end\n"
-        b"/reconciler.lock merge=reconciler -text\n/audit/* -text\n"
+        b"*.pdf binary\r\n# \xff, without an end\n/reconciler.lock merge=reconciler -text\n/audit/* -text\n"
     )
     assert clone.git("config", "merge.reconciler.driver") == "reconciler lock merge %O %A %B %P"
     assert len(done) == 5

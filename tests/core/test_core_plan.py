@@ -12,13 +12,13 @@ from reconciler.core.expand import expand
 from reconciler.core.plan import aliases_of, plan, state_digest
 from reconciler.core.questions import Questions, facts_wanted, questions
 from reconciler.core.record import policies, record_batch, recorded, refreshed, with_status
-from reconciler.core.select import Selection, select
+from reconciler.core.select import Selection, select, within_reach
 from reconciler.model.batch import Address, Batch, Configuration, Directory, Home, JobType, Key, Status
 from reconciler.model.desired import Desired, DesiredBatch
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.intent import Intent
 from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Recorded
-from reconciler.model.manifest import BatchSet, ById, Job, OnChange, OnRemove, Rerun
+from reconciler.model.manifest import BatchSet, ById, Job, OnChange, OnRemove, Rerun, TrackedBatch
 from reconciler.model.plan import Action, ActionKind, Breach, Guarded, Plan, Reason, ReasonCode
 from reconciler.model.project import FileState, Limits, Project, ProjectFile
 from reconciler.model.snapshot import Facts, Snapshot, Unknown
@@ -322,6 +322,49 @@ def test_targets_are_sets_addresses_and_labels_desired_or_recorded() -> None:
         frozenset({("team", "finance")}),
     )
     assert select([], wants(labelled), recorded_).everything
+
+
+@pytest.mark.parametrize(
+    ("targets", "reach"),
+    [
+        ((), None),
+        (("a",), {"a"}),
+        (("a/d1",), {"a"}),
+        (("b",), {"b", "a"}),  # b waits for a
+        (("team=finance",), {"team=finance", "a"}),
+        (("kind=nightly",), {"kind=nightly", "watched"}),
+        (("c",), {"c", "b", "a"}),
+        (("nowhere",), {"nowhere"}),
+    ],
+)
+def test_what_targets_reach_is_known_from_the_manifests_alone(
+    targets: tuple[str, ...], reach: set[str] | None
+) -> None:
+    sets = (
+        batch_set("a", "d1", labels={"team": "finance"}),
+        batch_set("b", "d2", depends_on=("a",)),
+        batch_set("c", "d3", depends_on=("b",)),
+    )
+    watched = TrackedBatch(
+        name="watched", provider="talonic", source=Source("w.yaml"), labels={"kind": "nightly"}
+    )
+    assert within_reach(targets, sets, [watched]) == (None if reach is None else frozenset(reach))
+
+
+def test_what_another_set_may_ask_for_is_neither_forgotten_nor_cancelled() -> None:
+    there, recorded_ = _removed()
+    seen = {**NOTHING, D3: (live(D3, "b3", Status.RUNNING),)}
+    assert planned(wants(A), seen, recorded_).actions[-1].kind is CANCEL
+    assert planned(replace(wants(A), whole=False), seen, recorded_).actions[-1] == Action(
+        kind=UNRESOLVED,
+        address=there.address,
+        key=D3,
+        reason=Reason(
+            ReasonCode.UNKNOWN,
+            "not asked for here any more, and whether another set asks for it is not known",
+        ),
+        batch=there.recorded.as_batch(D3),
+    )
 
 
 @pytest.mark.parametrize(

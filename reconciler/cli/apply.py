@@ -50,7 +50,7 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
     "--max-in-flight",
     type=click.IntRange(1),
     metavar="N",
-    help="Hold creates back until fewer than N recorded batches run.",
+    help="Hold creates back until fewer than N recorded batches run; --timeout bounds how long.",
 )
 @click.option(
     "--approved-by",

@@ -97,7 +97,7 @@ def of_apply(applied: Applied, *, waited: bool = False) -> int:
     ended_badly = any(batch.status in {Status.FAILED, Status.CANCELLED} for batch in applied.batches)
     if outcomes & _FAILED or ended_badly or (waited and applied.failed_files):
         return Exit.FAILED
-    return Exit.DONE
+    return Exit.ERROR if applied.ended else Exit.DONE
 
 
 def of_status(report: StatusReport) -> Exit:

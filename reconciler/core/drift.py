@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.match import STOPPED, Moment, choose, outdated
 from reconciler.core.plan import aliases_of
+from reconciler.core.recent import is_rerun_of
 from reconciler.model.drift import Census, Deviation, Drift, DriftKind, Unseen
 from reconciler.model.manifest import OnChange
 
@@ -245,6 +246,8 @@ class _Judge:
             if batch.id == stands.id:
                 continue
             runs = not batch.status.terminal
+            if not runs and is_rerun_of(stands, recorded.get(stands.id), batch):
+                continue
             end = "and still runs" if runs else f"and is {batch.status}: nothing is to be saved any more"
             yield Deviation(
                 kind=DriftKind.SURPLUS,

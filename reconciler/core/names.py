@@ -7,6 +7,7 @@ directories that are yet to come, so it is looked up each time. Looking up is th
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -208,12 +209,17 @@ def _latest(item: BatchSet, name: str, catalogue: Catalogue) -> Pin | None:
     latest = max(
         fitting,
         key=lambda saved: (
-            saved.version,
+            _in_order(saved.version),
             saved.updated_at.timestamp() if saved.updated_at else 0.0,
             saved.id,
         ),
     )
     return Pin(item.name, PinKind.CONFIGURATION, name, latest.id, latest.version)
+
+
+def _in_order(version: str) -> list[str | int]:
+    """A version so that 10 comes after 9; words and numbers take turns, so any two can be compared."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", version)]
 
 
 def selected(now: Iterable[Pin], before: Iterable[Pin]) -> tuple[Selected, ...]:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.core.match import STOPPED, outdated
+from reconciler.model.plan import ReasonCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,6 +79,21 @@ def _by_their_clock(item: Recorded, now: datetime, theirs: datetime | None) -> d
     if item.created_at is not None:
         return item.created_at
     return None if theirs is None else item.recorded_at + (theirs - now)
+
+
+def is_rerun_of(batch: Batch, recorded: Recorded | None, other: Batch) -> bool:
+    """Whether a batch did the work of an earlier one once more because that was asked for (R3).
+
+    It stays so when the ``rerun`` that asked is no longer in the manifest.
+
+    Args:
+        batch: the one that stands.
+        recorded: what is recorded of it.
+        other: the earlier one.
+    """
+    if recorded is None or recorded.evidence is None or recorded.evidence.reason == ReasonCode.MISSING:
+        return False
+    return bool(other.created_at and batch.created_at and other.created_at < batch.created_at)
 
 
 def surplus(

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, assert_never
 
 from reconciler.core.match import STOPPED, Moment, outdated
+from reconciler.core.recent import is_rerun_of
 from reconciler.model.batch import Status
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.status import Health, StatusReport, StatusRow, Sync
@@ -68,7 +69,8 @@ def status_of(
                 ),
             )
         )
-    rows += [_watched_row(change, now) for change in plan.tracked]
+    clocks = snapshot.clocks
+    rows += [_watched_row(change, clocks.get(change.id.endpoint, now)) for change in plan.tracked]
     rows.sort(key=lambda row: (row.address, row.place))
     return StatusReport(at=now, rows=tuple(rows), not_selected=plan.not_selected)
 
@@ -130,24 +132,19 @@ def surplus_beside(
     """
     recorded = {item.id: item for item in entry.batches} if entry else {}
     current = recorded.get(batch.id) if batch else None
-    rerun = current is not None and current.evidence is not None and current.evidence.reason != _FIRST
 
     def replaced(other: Batch) -> bool:
         if batch is None or want is None or batch.status in STOPPED:
             return True
         if outdated(other, recorded.get(other.id), want.set.rerun, facts, moment) is not None:
             return True
-        before = other.created_at and batch.created_at and other.created_at < batch.created_at
-        return rerun and bool(before)
+        return is_rerun_of(batch, current, other)
 
     return tuple(
         other
         for other in sorted(others, key=lambda item: item.id)
         if other.status not in STOPPED and (not other.status.terminal or not replaced(other))
     )
-
-
-_FIRST = ReasonCode.MISSING.value
 
 
 def _row(action: Action, batch: Batch | None, entry: Entry | None, moment: Moment) -> StatusRow:
@@ -176,7 +173,12 @@ def _row(action: Action, batch: Batch | None, entry: Entry | None, moment: Momen
 
 
 def _watched_row(change: TrackedChange, now: datetime) -> StatusRow:
-    """R16: a batch that is only watched, as last known."""
+    """R16: a batch that is only watched, as last known.
+
+    Args:
+        change: what is known of it.
+        now: by the service's clock, where something was created on it as well; else this tool's.
+    """
     known = change.now or change.before
     created = known.created_at if known else None
     sync = sync_of_watched(change)

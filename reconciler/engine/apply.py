@@ -25,7 +25,7 @@ from reconciler.engine.propose import propose
 from reconciler.engine.resolve import resolve_all
 from reconciler.engine.tracking import record_watched, with_watched
 from reconciler.engine.wait import wait_for
-from reconciler.engine.waves import Waves, is_held, over_limit
+from reconciler.engine.waves import Waves, is_held, over_limit, stuck
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import (
     AuthenticationError,
@@ -34,7 +34,7 @@ from reconciler.model.errors import (
     StalePlanError,
 )
 from reconciler.model.events import Planned, Starting, Waiting
-from reconciler.model.plan import ActionKind, ReasonCode
+from reconciler.model.plan import ActionKind
 from reconciler.model.result import Applied, Outcome
 
 if TYPE_CHECKING:
@@ -232,6 +232,7 @@ async def _create_all(run: Run, proposal: Proposal, flight: Flight) -> None:
     failures: list[Exception] = []
 
     async def carry_out(action: Action) -> None:
+        begun = False
         try:
             async with flight.place(action.key):
                 facts = proposal.facts.get(action.key)
@@ -241,11 +242,15 @@ async def _create_all(run: Run, proposal: Proposal, flight: Flight) -> None:
                     if against:
                         run.finish(action, Outcome.BLOCKED, why=against)
                         return
+                begun = True
                 await create(run, action, facts)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again below
             # The others in flight shall come back and be written down, if that is possible at all.
             run.ended = run.ended or str(error)
-            failures.append(error)
+            if isinstance(error, ServiceError) and not begun:  # waiting for its place; the run ends by this
+                run.finish(action, Outcome.NOT_STARTED, why=str(error))
+            else:
+                failures.append(error)
 
     await each(creates, run.eyes.at_once, carry_out)
     if failures:
@@ -289,11 +294,8 @@ async def _record(run: Run, action: Action) -> None:
             run.finish(action, Outcome.FORGOTTEN, batch=action.batch)
         case ActionKind.CANCEL:
             await _cancel(run, action)
-        case ActionKind.BLOCKED:
-            run.finish(action, Outcome.BLOCKED)
-        case ActionKind.UNRESOLVED:
-            unseen = action.reason.code is ReasonCode.UNKNOWN
-            run.finish(action, Outcome.UNSEEN if unseen else Outcome.UNKNOWN)
+        case ActionKind.BLOCKED | ActionKind.UNRESOLVED:
+            run.finish(action, stuck(action))
         case ActionKind.CREATE:
             raise AssertionError("creates are carried out by `create`")
         case unreachable:

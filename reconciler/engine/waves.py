@@ -14,8 +14,8 @@ from reconciler.core.gates import breaches, guarded
 from reconciler.core.order import WAITING, also_observed
 from reconciler.engine.propose import propose
 from reconciler.engine.wait import Awaited, read_files, until_terminal
-from reconciler.model.errors import LimitError
-from reconciler.model.plan import ActionKind
+from reconciler.model.errors import LimitError, ServiceError
+from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 def is_held(action: Action) -> bool:
     """Whether an action is a create that only has to wait for others."""
     return action.kind is ActionKind.BLOCKED and action.reason.code in WAITING
+
+
+def stuck(action: Action) -> Outcome:
+    """What came of an action that this run cannot carry out."""
+    if action.kind is not ActionKind.UNRESOLVED:
+        return Outcome.BLOCKED
+    return Outcome.UNSEEN if action.reason.code is ReasonCode.UNKNOWN else Outcome.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +68,30 @@ class Waves:
 
         Raises:
             LimitError: a wave goes past what is left of a limit; what is created by then is recorded.
-            ServiceError, StateError, LockLostError: as for an apply.
+            StateError, LockLostError: as for an apply.
         """
         held = {action.key: action for action in plan.actions if is_held(action)}
         seen: dict[Key, Batch] = {}
         failed = 0
-        while True:
-            failed += await self._wait(seen)
-            if not held or self.run.over:
-                break
-            proposal = await self.run.stop.unless_over(self._propose())
-            if proposal is None:
-                break
-            wave = self._only(proposal, held)
-            held |= {action.key: action for action in proposal.plan.actions if action.key in held}
-            if not wave.plan.changes:
-                break
-            await self.carry_out(wave)
-            for action in wave.plan.actions:
-                held.pop(action.key)
+        try:
+            while True:
+                failed += await self._wait(seen)
+                if not held or self.run.over:
+                    break
+                proposal = await self.run.stop.unless_over(self._propose())
+                if proposal is None:
+                    break
+                wave = self._only(proposal, held)
+                held |= {action.key: action for action in proposal.plan.actions if action.key in held}
+                if not wave.plan.changes:
+                    break
+                await self.carry_out(wave)
+                for action in wave.plan.actions:
+                    held.pop(action.key)
+        except ServiceError as error:  # what the run did by then is to be told, so this does not end it here
+            self.run.ended = self.run.ended or str(error)
         for action in held.values():
-            self.run.finish(action, Outcome.BLOCKED)
+            self.run.finish(action, stuck(action))
         return tuple(seen[key] for key in sorted(seen)), failed
 
     async def _wait(self, seen: dict[Key, Batch]) -> int:

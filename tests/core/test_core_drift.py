@@ -176,6 +176,17 @@ CASES = [
         ((K.SURPLUS, "b", False, ""),),
         (entry(rec(A)),),
     ),
+    Case(
+        "what was done before a rerun is no twin, also when the rerun is out of the manifest",
+        (A, live("b", age=9 * H)),
+        recorded=(entry(rec(live("b", age=9 * H)), replace(rec(A), evidence=Evidence("stale-after"))),),
+    ),
+    Case(
+        "a twin of a rerun that is younger is one",
+        (A, live("b", age=H / 2)),
+        ((K.SURPLUS, "b", False, ""),),
+        (entry(replace(rec(A), evidence=Evidence("stale-after"))),),
+    ),
     Case("one that failed is no twin", (A, live("b", FAILED)), recorded=(entry(rec(A)),)),
     Case(
         "one that is outdated is no twin",

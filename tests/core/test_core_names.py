@@ -124,6 +124,17 @@ def test_a_configuration_is_the_latest_version_of_its_name_and_job_type() -> Non
     assert desired.pins == (Pin("s", PinKind.CONFIGURATION, "fields", "c2", "2026-03-01"),)
 
 
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [("9", "10"), ("v9", "v10"), ("1.9.9", "1.10.0"), ("2026-09-30", "2026-10-01"), ("", "1"), ("1", "1-a")],
+)
+def test_the_latest_version_is_the_one_that_people_would_call_so(older: str, newer: str) -> None:
+    for rows in (("c1", older), ("c2", newer)), (("c2", newer), ("c1", older)):
+        catalogue = saved(*((name, "parse_v2", version) for name, version in rows))
+        desired = expand(project(a_set(ById("d1"), configuration=ByName("fields"))), HOMES, catalogue)
+        assert desired.batches[0].key.configuration == "c2"
+
+
 def test_what_is_pinned_stays_whatever_has_the_name_now() -> None:
     pins = (name_pin("one", "d1"), Pin("s", PinKind.CONFIGURATION, "fields", "c1", "2026-01-01"))
     catalogue = Catalogue(

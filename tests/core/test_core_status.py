@@ -431,6 +431,19 @@ def test_a_watched_batch_is_synced_when_it_is_what_is_recorded(happened: Happene
     )
 
 
+def test_its_age_is_by_the_clock_of_the_service_where_that_is_known() -> None:
+    change = watched(Happened.UNCHANGED, now=SEEN, health=Health.DEGRADED)
+    report = status_of(
+        Plan(actions=(), tracked=(change,)),
+        snapshot=Snapshot({}, {"https://talonic.test": NOW + H}),
+        lock=Lock(),
+        desired=Desired(),
+        facts={},
+        now=NOW,
+    )
+    assert report.rows[0].age == 3 * H
+
+
 def test_a_watched_batch_of_which_nothing_is_known_is_unknown() -> None:
     report = status_of(
         Plan(actions=(), tracked=(watched(Happened.UNKNOWN),)),

@@ -11,7 +11,14 @@ from engine_world import CONFIGURATION, World, wanted
 
 from reconciler.model.batch import Status
 from reconciler.model.desired import DesiredBatch
-from reconciler.model.errors import LimitError, StalePlanError
+from reconciler.model.errors import (
+    AuthenticationError,
+    GivenUpError,
+    LimitError,
+    ServiceError,
+    StalePlanError,
+    UnavailableError,
+)
 from reconciler.model.manifest import OnChange, Rerun
 from reconciler.model.plan import ReasonCode
 from reconciler.model.project import Limits
@@ -21,6 +28,7 @@ from reconciler.model.saved import SavedAction, SavedPlan
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from reconciler.model.ports import Listing, Page
     from reconciler.model.result import Applied
 
 TAKES = 100.0
@@ -218,6 +226,43 @@ def test_the_run_s_time_bounds_the_waiting_too(tmp_path: Path) -> None:
     assert sorted(created_at(world)) == ["a1", "a2"]
     world.timeout = None
     assert outcomes(world.apply()) == {"b/b1": Outcome.CREATED, "b/b2": Outcome.CREATED}
+
+
+@pytest.mark.parametrize("error", [GivenUpError("no answer"), AuthenticationError("no such key")], ids=repr)
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_service_that_dies_meanwhile_ends_the_run_and_what_was_done_is_told(
+    tmp_path: Path, error: ServiceError, *, wait: bool
+) -> None:
+    """With ``wait``, the run waits for a's batches then; without, for places of b's, which are held back."""
+    world = project(tmp_path, depends_on=("a",) if wait else ())
+    world.wait, world.max_in_flight = wait, None if wait else 2
+    passes = world.service.on_request
+
+    def die(what: str) -> None:
+        passes(what)
+        if world.time.seconds > TAKES / 2:
+            raise error
+
+    world.service.on_request = die
+    applied = world.apply()
+    left = Outcome.BLOCKED if wait else Outcome.NOT_STARTED
+    assert outcomes(applied) == CREATED | {"b/b1": left, "b/b2": left}
+    assert (applied.ended, sorted(created_at(world))) == (str(error), ["a1", "a2"])
+
+
+def test_what_was_held_back_and_is_not_known_any_more_is_not_called_blocked(tmp_path: Path) -> None:
+    """R7."""
+    world = project(tmp_path, depends_on=("a",))
+    world.wait = True
+
+    def fail(listing: Listing, _: str | None, page: Page) -> Page:
+        if listing.directory != "a1" and world.time.seconds > TAKES / 2:
+            raise UnavailableError("try again later")
+        return page
+
+    world.service.on_list = fail
+    applied = world.apply()
+    assert outcomes(applied) == CREATED | {"b/b1": Outcome.UNSEEN, "b/b2": Outcome.UNSEEN}
 
 
 # --max-in-flight ----------------------------------------------------------------------------------

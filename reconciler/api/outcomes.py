@@ -116,7 +116,8 @@ class Reader:
             shown = tuple(filter(worth_a_look, read.files or ()))
             if not (shown or read.why or read.ended_badly):
                 return
-            read = replace(read, files=None if read.files is None else shown)
+            left_out = len(read.files or ()) - len(shown)
+            read = replace(read, files=None if read.files is None else shown, left_out=left_out)
         self.tell(read)
 
 

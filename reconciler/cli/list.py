@@ -20,6 +20,7 @@ from reconciler.cli.progress import Progress
 from reconciler.cli.signals import stopping
 from reconciler.model.batch import JobType, Status
 from reconciler.model.listed import Filters
+from reconciler.model.project import creates
 from reconciler.render.harmless import harmless
 from reconciler.render.listed import Lines, listed_document, listed_item, missed_text
 
@@ -93,7 +94,11 @@ def list_command(
             parallelism=parallelism,
             listen=progress,
         )
-    return 128 + stop.signal if stop.signal is not None else shown.end(missed)
+    if stop.signal is not None:
+        return 128 + stop.signal
+    if not any(creates(spec) for spec in project.file.providers.values()):
+        out.note("note: all providers form batches by themselves; `reconciler status` shows what is watched")
+    return shown.end(missed)
 
 
 class _Shown:

@@ -120,6 +120,8 @@ def _say_usage(error: click.ClickException) -> None:
 
     said = io.StringIO()
     error.show(said)
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--chdir":
+        said.write("  next: --chdir DIR stands before the command: reconciler --chdir DIR plan\n")
     for line in said.getvalue().splitlines():
         echo(harmless(line), err=True)
 

@@ -34,6 +34,7 @@ class BatchOutcomes:
         status: as last seen.
         files: sorted by file; None where the service does not say, or could not be asked.
         why: why they could not be read although they are to be had, or "".
+        left_out: how many more files it has, which nobody wants to see here.
     """
 
     address: Address
@@ -41,6 +42,7 @@ class BatchOutcomes:
     status: Status
     files: tuple[FileOutcome, ...] | None
     why: str = ""
+    left_out: int = 0
 
     @property
     def ended_badly(self) -> bool:

@@ -250,7 +250,9 @@ def _table(read: BatchOutcomes) -> Iterator[str]:
     if not read.files:
         yield f"{head}  {_words_without_files(read)}"
         return
-    yield f"{head}  {len(read.files):,} {'file' if len(read.files) == 1 else 'files'}"
+    here, total = len(read.files), len(read.files) + read.left_out
+    count = f"{here:,} of {total:,}" if read.left_out else f"{here:,}"
+    yield f"{head}  {count} {'file' if total == 1 else 'files'}"
     rows = [
         (item.status.value, item.file, item.name, f"{item.job_type} {item.job}".strip(), item.error)
         for item in read.files

@@ -112,7 +112,8 @@ def of_wait(waited: Waited) -> int:
     health = waited.report.by_health
     if waited.stopped is not None:
         return 128 + waited.stopped
-    if waited.timed_out and any(row.running for row in waited.report.rows):
+    rows = waited.report.rows
+    if waited.timed_out and (not rows or any(row.running for row in rows)):
         return Exit.TOO_LONG
     unread = any(row.health is Health.COMPLETED and not row.tracked for row in waited.report.rows)
     if unread and waited.timed_out:

@@ -234,6 +234,8 @@ async def wait(
         learned: told what is seen as soon as it is, so that it can be written down however this ends.
         random: uniform in [0, 1), for jitter.
 
+    Gives a report without rows where the end came before anything was seen.
+
     Raises:
         ServiceError: a service does not accept the key.
     """

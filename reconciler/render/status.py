@@ -91,6 +91,10 @@ def waited_line(waited: Waited) -> str:
     """A wait in one line. Frozen like the status's closing line."""
     rows = waited.report.rows
     if not rows:
+        if waited.stopped is not None:
+            return "Wait: stopped before anything was seen."
+        if waited.timed_out:
+            return "Wait: the time of --timeout was up before anything was seen."
         if waited.not_recorded:
             return f"Wait: nothing to wait for; {_not_recorded(waited.not_recorded)}."
         return "Wait: nothing to wait for."

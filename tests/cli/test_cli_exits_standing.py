@@ -62,6 +62,7 @@ def test_status_ends_by_what_it_does_not_know(syncs: list[Sync], code: int) -> N
         ([BAD], {"timed_out": True}, 6),
         ([BAD, RUNNING], {"timed_out": True, "stopped": 15}, 143),
         ([], {"not_recorded": 3}, 0),
+        ([], {"timed_out": True}, 8),
     ],
 )
 def test_wait_ends_by_the_worst(rows: list[StatusRow], more: dict[str, Any], code: int) -> None:

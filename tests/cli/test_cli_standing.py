@@ -75,7 +75,7 @@ def test_the_life_of_two_batches_and_of_a_third_that_is_nobodys(session: Session
     assert told[-1].endswith("Batches: 2 PENDING. 1 surplus.")
     assert [line for line in told if "To cancel it: reconciler cancel papers/dir-a <bat-" in line]
 
-    waited = session.run("reconciler wait --timeout 1s")
+    waited = session.run("reconciler wait --timeout 3s")
     assert waited[-2:] == ["Wait: the time of --timeout was up; 2 Progressing.", "[exit 8]"]
     assert [line.split("  ")[-1] for line in waited[-4:-2]] == ["still runs"] * 2
     assert (session.folder / "reconciler.lock").read_bytes() == lock
@@ -133,7 +133,7 @@ def test_what_is_only_watched_stands_beside_what_is_made(tmp_path: Path) -> None
         assert printed[0] == "nightly"
         assert "  OutOfSync  Progressing  <uuid-1>  submitted  " in printed[1], printed
         assert printed[-1] == "Status: 1 OutOfSync. Health: 1 Progressing. Batches: 1 PENDING."
-        assert session.run("reconciler wait --timeout 1s")[-2:] == [
+        assert session.run("reconciler wait --timeout 3s")[-2:] == [
             "Wait: the time of --timeout was up; 1 Progressing.",
             "[exit 8]",
         ]

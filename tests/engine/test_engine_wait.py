@@ -281,6 +281,14 @@ def test_the_time_is_up_in_the_middle_of_a_look(tmp_path: Path) -> None:
     assert world.time.seconds - began == 100
 
 
+def test_the_time_is_up_before_anything_was_seen(tmp_path: Path) -> None:
+    """Then it is not known whether there was anything to wait for, so that has to be told apart from nothing."""
+    world = applied(tmp_path, 1)
+    world.service.latency = 5000.0
+    waited = wait(world, timeout=100.0)
+    assert (waited.report.rows, waited.timed_out) == ((), True)
+
+
 def test_c8_a_signal_ends_it_and_what_was_learned_is_recorded(tmp_path: Path) -> None:
     world = applied(tmp_path, 2)
     at(world, 5, "bat-1")

@@ -96,6 +96,11 @@ def test_the_closing_line_of_a_status_is_frozen(given: StatusReport, line: str) 
     [
         (Waited(report=report()), "Wait: nothing to wait for."),
         (
+            Waited(report=report(), timed_out=True),
+            "Wait: the time of --timeout was up before anything was seen.",
+        ),
+        (Waited(report=report(), stopped=2), "Wait: stopped before anything was seen."),
+        (
             Waited(report=report(), not_recorded=1),
             "Wait: nothing to wait for; 1 desired batch is not recorded, so apply comes first.",
         ),

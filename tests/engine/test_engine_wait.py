@@ -282,7 +282,7 @@ def test_the_time_is_up_in_the_middle_of_a_look(tmp_path: Path) -> None:
 
 
 def test_the_time_is_up_before_anything_was_seen(tmp_path: Path) -> None:
-    """Then it is not known whether there was anything to wait for, so that has to be told apart from nothing."""
+    """Whether there was anything to wait for is not known then."""
     world = applied(tmp_path, 1)
     world.service.latency = 5000.0
     waited = wait(world, timeout=100.0)

@@ -87,9 +87,10 @@ class Tracking:
         return next((item for item in fitting if self._fits(item, watched, entry)), None)
 
     def _recorded_through(self, entry: TrackedEntry) -> set[str]:
-        """The block of the manifest that recorded it; all that lead there, where that one is gone."""
+        """The block of the manifest that recorded it; all, where that is gone or leads elsewhere by now."""
+        endpoint = entry.watched.id.endpoint
         own = {item.provider for item in self.manifests if item.name == entry.address.set}
-        return own or set(self.endpoints)
+        return {block for block in own if self.endpoints.get(block) == endpoint} or set(self.endpoints)
 
     def _fits(self, manifest: TrackedBatch, watched: Watched, entry: TrackedEntry | None) -> bool:
         if self.endpoints.get(manifest.provider) != watched.id.endpoint:

@@ -376,13 +376,13 @@ _choices = st.one_of(
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """An id belongs to one account of a service, and to the same one in every world."""
+    """An id belongs to one account of a service, and was made at one time: the same in every world."""
     batches: dict[tuple[Account, str], Watched] = {}
     for endpoint in ("https://one", "https://two"):
         accounts = [item for item in _ACCOUNTS if item.endpoint == endpoint]
         for name in draw(st.sets(st.sampled_from(_IDS))):
-            word, created = draw(_words), draw(st.sampled_from(_TIMES))
-            found = batch(name, word, created=created, counts=draw(_counts), endpoint=endpoint)
+            created = _TIMES[_IDS.index(name)]
+            found = batch(name, draw(_words), created=created, counts=draw(_counts), endpoint=endpoint)
             batches[accounts[_IDS.index(name) % len(accounts)], name] = found
     return World(batches)
 

@@ -57,6 +57,18 @@ def decide(
         if isinstance(seen, Gone):
             text += f"; if it is gone for good: `reconciler lock resolve {want.address} --absent`"
         return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, text, entry=entry)
+    if (batch := standing(want, seen, entry, facts, moment)) is not None:
+        return _satisfied(want, batch, entry)
+    if entry and all(batch.id != entry.current for batch in seen):  # O5: recorded and gone is not missing
+        text = f"the recorded batch {entry.current} is not among what was seen; plan again"
+        return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, text, entry=entry)
+    return _unsatisfied(want, seen, entry, facts, moment)
+
+
+def standing(
+    want: DesiredBatch, seen: tuple[Batch, ...], entry: Entry | None, facts: Facts | None, moment: Moment
+) -> Batch | None:
+    """The batch that satisfies, if one does (R2)."""
     recorded = {item.id: item for item in entry.batches} if entry else {}
     rerun = want.set.rerun
     satisfying = [
@@ -65,12 +77,9 @@ def decide(
         if batch.status not in STOPPED
         and outdated(batch, recorded.get(batch.id), rerun, facts, moment) is None
     ]
-    if satisfying:
-        return _satisfied(want, choose(satisfying, entry), entry)
-    if entry and all(batch.id != entry.current for batch in seen):  # O5: recorded and gone is not missing
-        text = f"the recorded batch {entry.current} is not among what was seen; plan again"
-        return _action(want, ActionKind.UNRESOLVED, ReasonCode.UNKNOWN, text, entry=entry)
-    return _unsatisfied(want, seen, entry, facts, moment)
+    if not satisfying:
+        return None
+    return satisfying[0] if len(satisfying) == 1 else choose(satisfying, entry)
 
 
 def choose(satisfying: Iterable[Batch], entry: Entry | None) -> Batch:

@@ -87,7 +87,8 @@ def wanted_names(
     known = Pinned(pins, sets, homes, entries)
     there = {item.name for item in sets}
     recorded: defaultdict[tuple[Home, str], set[str]] = defaultdict(set)
-    for entry in entries:
+    patterns = any(isinstance(selector, ByPattern) for item in sets for selector in item.directories)
+    for entry in entries if patterns else ():
         name = entry.address.set if entry.address.set in there else ""
         recorded[entry.key.home, name].add(entry.key.directory)
     names: defaultdict[str, set[str]] = defaultdict(set)
@@ -324,7 +325,7 @@ class Pinned:
                 self._left[pin.kind, pin.text].append(pin)
         self._homes = homes
         self._made: defaultdict[str, set[tuple[Home, JobType | None]]] = defaultdict(set)
-        for entry in entries:
+        for entry in entries if self._by else ():
             self._made[entry.key.configuration].add((entry.key.home, entry.key.job))
             self._made[entry.key.directory].add((entry.key.home, None))
 

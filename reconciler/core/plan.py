@@ -124,7 +124,8 @@ def state_digest(lock: Lock) -> str:
 
 def aliases_of(lock: Lock) -> dict[Key, Key]:
     """From the key under which the service answered to the key that had been asked for (C9)."""
-    pairs = [pair for entry in lock.entries.values() for pair in aliases_in(entry).items()]
+    renamed = [entry for entry in lock.entries.values() for item in entry.batches if item.alias is not None]
+    pairs = [pair for entry in renamed for pair in aliases_in(entry).items()]
     return dict(sorted(pairs, reverse=True))  # of several keys with one alias the first (R1)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.core.match import Moment, decide
+from reconciler.core.match import Moment, standing
 from reconciler.model.manifest import OnChange, OnRemove
 from reconciler.model.plan import ActionKind
 
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from reconciler.model.batch import Key
+    from reconciler.model.batch import Batch, Key
     from reconciler.model.desired import DesiredBatch
     from reconciler.model.lock import Entry, Lock
     from reconciler.model.plan import Plan
     from reconciler.model.snapshot import Seen
-
-_STANDS = frozenset({ActionKind.KEEP, ActionKind.MOVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,7 @@ def questions(
         now: this tool's clock.
     """
     trusted: dict[Key, Seen] = {}
+    moment = Moment(now, now)
     refresh: list[Key] = []
     look: list[Key] = []
     for want in wanted:
@@ -60,7 +59,7 @@ def questions(
             look.append(want.key)
         elif not (recorded := entry.recorded).status.terminal:
             refresh.append(want.key)
-        elif stands(want, seen := (recorded.as_batch(want.key),), entry, now):
+        elif stands(want, seen := (recorded.as_batch(want.key),), entry, moment):
             trusted[want.key] = seen
         else:
             look.append(want.key)
@@ -72,9 +71,10 @@ def questions(
     return Questions(trusted, tuple(refresh), tuple(look))
 
 
-def stands(want: DesiredBatch, seen: Seen, entry: Entry, now: datetime) -> bool:
-    """Whether what was seen so far already satisfies, so that no complete look is needed."""
-    return decide(want, seen, entry, None, Moment(now, now)).kind in _STANDS
+def stands(want: DesiredBatch, seen: tuple[Batch, ...], entry: Entry, moment: Moment) -> bool:
+    """Whether of what was seen so far the recorded batch satisfies, so that no complete look is needed."""
+    batch = standing(want, seen, entry, None, moment)
+    return batch is not None and batch.id == entry.current
 
 
 def facts_wanted(plan: Plan, wanted: Mapping[Key, DesiredBatch]) -> tuple[Key, ...]:

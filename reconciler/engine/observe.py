@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from reconciler.core.match import Moment
 from reconciler.core.plan import aliases_of
 from reconciler.core.questions import questions, stands
 from reconciler.engine.concurrent import each
@@ -75,7 +76,7 @@ async def observe(
             for key in refresh
             if key in by_key
             and isinstance(batches := seen[key], tuple)
-            and not stands(by_key[key], batches, lock.entries[key], now)
+            and not stands(by_key[key], batches, lock.entries[key], Moment(now, now))
         ]
     seen |= await look_at(eyes, look_for, lock)
     clocks = {home.endpoint: time for home, provider in eyes.providers.items() if (time := provider.clock)}

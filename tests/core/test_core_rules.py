@@ -689,7 +689,7 @@ def test_an_after_to_come_is_no_evidence_of_a_create_made_before_it() -> None:
 def test_a_refreshed_failure_is_no_reason_to_fall_over_when_a_later_batch_was_not_asked_for() -> None:
     """O2 asks for the batch that stands alone; then what is recorded beside it was not seen."""
     recorded = entry(rec(replace(F1, status=RUNNING)), rec(B), current="f1")
-    assert not stands(want(), (F1,), recorded, NOW)
+    assert not stands(want(), (F1,), recorded, Moment(NOW, NOW))
 
 
 @pytest.mark.parametrize("current", ["a", "b", "n"])

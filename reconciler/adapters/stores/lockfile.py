@@ -6,24 +6,25 @@ Here is the whole document; single values are in `text`. Nothing is read from or
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.adapters.stores.shelf import CLOSES, OPENS, Shelf, row
 from reconciler.adapters.stores.text import (
-    Malformed,
     entry_from_json,
-    entry_to_json,
     pin_from_json,
     pin_to_json,
     read_key,
     tracked_from_json,
     tracked_to_json,
+    unique,
 )
 from reconciler.model.canonical import canonical
 from reconciler.model.errors import StateError
 from reconciler.model.lock import Entry, Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.model.batch import Key
 
@@ -66,12 +67,17 @@ def write_lock(lock: Lock) -> str:
         "},",
         *_array("pins", [pin_to_json(pin) for pin in sorted(lock.pins)]),
         *_array("tracked", [tracked_to_json(lock.tracked[name]) for name in sorted(lock.tracked)]),
-        '"entries": {',
-        *_members({str(key): entry_to_json(entry) for key, entry in lock.entries.items()}),
-        "}",
-        "}",
+        OPENS,
+        *_separated(_rows(lock.entries)),
+        *CLOSES,
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
+
+
+def _rows(entries: Mapping[Key, Entry]) -> list[str]:
+    if isinstance(entries, Shelf):
+        return entries.rows()
+    return [row(key, entries[key]) for key in sorted(entries, key=str)]
 
 
 def read_lock(text: str, file: str) -> Lock:
@@ -80,6 +86,31 @@ def read_lock(text: str, file: str) -> Lock:
     Raises:
         StateError: the text is no lockfile, or one of another version; it says where and what helps.
     """
+    if (split := _split(text)) is not None:
+        head, lines = split
+        try:
+            shelf = Shelf()
+            shelf.take(lines)
+            return replace(_read_lock(head, file), entries=shelf)
+        except (ValueError, RecursionError, StateError):
+            pass  # what is wrong, and where, is found below
+    return _read_lock(text, file)
+
+
+def _split(text: str) -> tuple[str, list[str]] | None:
+    """A lockfile without its entries, and their lines without commas; None where they do not stand so."""
+    lines = text.split("\n")
+    if lines[-3:] != CLOSES or lines.count(OPENS) != 1:
+        return None
+    begin = lines.index(OPENS) + 1
+    entries = lines[begin:-3]
+    if any(not line.endswith(",") for line in entries[:-1]):
+        return None
+    head = "\n".join([*lines[:begin], *CLOSES])
+    return head, [*(line[:-1] for line in entries[:-1]), *entries[-1:]]
+
+
+def _read_lock(text: str, file: str) -> Lock:
     document = _document(text, file)
     version = document.get("lockVersion")
     if type(version) is not int or version != LOCK_VERSION:  # True equals 1
@@ -158,7 +189,7 @@ def _document(text: str, file: str) -> dict[str, Any]:
                 " take one side: git checkout --ours (or --theirs)",
             )
     try:
-        document = json.loads(text, object_pairs_hook=_unique)
+        document = json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         # What ends too soon is missing right behind its last character, not behind the line breaks after it.
         before = text[: min(error.pos, len(text.rstrip()))]
@@ -171,16 +202,6 @@ def _document(text: str, file: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise StateError("not a lockfile: it is not a JSON object", where=file, next=_RESTORE)
     return document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Python's json would keep the last of two equal names, and an entry would be lost without a word."""
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise Malformed(f"{twice!r} stands in it twice")
-    return fields
 
 
 def _object(document: dict[str, Any], name: str, file: str) -> dict[str, Any]:
@@ -224,7 +245,10 @@ def _line_of(text: str, name: str, file: str) -> str:
 
 def _members(fields: dict[str, Any]) -> list[str]:
     """An object's members, sorted, one a line; the last without a comma."""
-    lines = [f"{_json(name)}: {_json(fields[name])}" for name in sorted(fields)]
+    return _separated([f"{_json(name)}: {_json(fields[name])}" for name in sorted(fields)])
+
+
+def _separated(lines: list[str]) -> list[str]:
     return [line + "," for line in lines[:-1]] + lines[-1:]
 
 

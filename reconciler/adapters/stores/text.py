@@ -213,6 +213,20 @@ def as_bytes(text: str) -> bytes:
     return text.encode()
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Python's json would keep the last of two equal names, and an entry would be lost without a word.
+
+    Raises:
+        Malformed: two names are equal.
+    """
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise Malformed(f"{twice!r} stands in it twice")
+    return fields
+
+
 def stamp(moment: datetime) -> str:
     """A time as RFC 3339 in UTC, to the microsecond, so that reading it back loses nothing."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from reconciler.core.plan import aliases_in
 from reconciler.core.record import with_counts, with_status
@@ -26,7 +27,7 @@ from reconciler.model.project import DEFAULT_SETTLE
 from reconciler.model.result import Finding, Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping, Sequence
 
     from reconciler.core.match import Moment
     from reconciler.core.select import Selection
@@ -90,7 +91,7 @@ class Run:
     findings: list[Finding] = field(default_factory=list)
     second_looks: dict[Key, SecondLook] = field(default_factory=dict)
     notes: Notes = field(init=False)
-    _entries: dict[Key, Entry] = field(init=False)
+    _entries: MutableMapping[Key, Entry] = field(init=False)
     named: set[str] = field(init=False)
     before: Lock = field(init=False)
     wanted: dict[Key, DesiredBatch] = field(init=False)
@@ -105,7 +106,8 @@ class Run:
     def __post_init__(self) -> None:
         self.notes = Notes(self.session)
         self.before = self.lock
-        self._entries = dict(self.lock.entries)
+        # A copy that knows which of them are as they were read, where the store's entries can tell.
+        self._entries = cast("MutableMapping[Key, Entry]", copy(self.lock.entries))
         self.lock = replace(self.lock, entries=self._entries)
         self._over = defaultdict(set)
         self._keys_over = defaultdict(set)

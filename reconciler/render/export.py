@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 # Other readers of YAML take some of these for more than text.
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_LONGEST_COMMENT = 160
+# Three ids as long as a service makes them, and why: the reason comes last, and is what a reader needs.
+_LONGEST_COMMENT = 400
 
 
 def manifest_text(item: ExportedSet) -> str:

@@ -93,6 +93,15 @@ def test_a_set_is_written_like_this() -> None:
     ]
 
 
+def test_a_remark_about_ids_as_long_as_services_make_them_is_not_cut() -> None:
+    directory, other = "dir-20b62597-3398-44fb-bd90-542f40a198b0", "bat-d14f975f-7a62-4efd-9d03-4f3f76bf198c"
+    batch = Batch("bat-20b62597-3398-44fb-bd90-542f40a198b0", KEY, Status.FAILED)
+    why = f"surplus: {other} is the same work, and is adopted"
+    item = Remark(batch=batch, directory=directory, reason=Omitted.SURPLUS, why=why, name="")
+    [line] = manifest_text(made([(directory, "")], [item])).splitlines()[-1:]
+    assert line.endswith(f"(FAILED): {why}")
+
+
 @settings(max_examples=150)
 @given(st.lists(st.tuples(_ids, _names), min_size=1, max_size=4), _ids, st.lists(_names, max_size=3))
 @example([("dir-1", text) for text in NASTY], "cfg", NASTY)
@@ -130,7 +139,7 @@ def test_what_is_written_reads_back_as_it_was_and_no_name_adds_anything(
 @example("\ud800\ufffe")
 def test_a_comment_stays_on_its_line_and_hides_nothing(text: str) -> None:
     assert comment(text).isprintable()
-    assert len(comment(text)) <= 160 * 10
+    assert len(comment(text)) <= 400 * 10
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ class Shell:
 
     def _bash(self, command: str, given: str = "") -> tuple[int, str]:
         left = self.top.parent / "left"
-        script = f"trap 'pwd > {left}.pwd; env -0 > {left}.env' EXIT\n{command}\n"
+        script = f"set -a; trap 'pwd > {left}.pwd; env -0 > {left}.env' EXIT\n{command}\n"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.folder,

@@ -91,17 +91,21 @@ def _forked(folder: Path, stack: ExitStack) -> Shell:
     return shell
 
 
-def _adopting(folder: Path, stack: ExitStack) -> Shell:
-    """A service with 500 batches that nobody has manifests for, over HTTP; `advance 10m` moves its clock."""
+def _adopting(folder: Path, stack: ExitStack, invoices: int = 30) -> Shell:
+    """A service with batches that nobody has manifests for, in a new repository.
+
+    `advance 10m` moves the service's clock, `create DIRECTORY JOB CONFIGURATION` is somebody else's doing.
+    """
     folder.mkdir()
     beside = folder.parent / "beside"
     beside.mkdir()
-    invoices = [f"invoices-{number:03}" for number in range(1, 151)]
-    letters = [f"letters-{number:03}" for number in range(1, 151)]
-    documents(beside, *invoices, *letters, files=1)
+    bills = [f"invoices-{number:03}" for number in range(1, invoices + 1)]
+    letters = [f"letters-{number:03}" for number in range(1, invoices + 1)]
+    documents(beside, *bills, *letters, files=1)
     fields = str(EXAMPLES / "quickstart" / "configurations")
-    fates = ("--fail-batches", "0.06", "--cancel-batches", "0.02", "--seed", "7", "--no-read")
-    service = stack.enter_context(emulator(beside, "--root", "documents", "--configurations", fields, *fates))
+    fails = ("--fail-files", "0.04", "--fail-batches", "0.06", "--cancel-batches", "0.02", "--seed", "7")
+    root = ("--root", "documents", "--configurations", fields)
+    service = stack.enter_context(emulator(beside, *root, *fails, "--no-read"))
 
     def create(names: list[str], job: str, configuration: str) -> None:
         for name in names:
@@ -112,21 +116,28 @@ def _adopting(folder: Path, stack: ExitStack) -> Shell:
             service.client.post("/api/v2/batches", json=body).raise_for_status()
 
     create(letters, "parse_v2", "cfg-PARSE_AGENTIC")
-    create(invoices, "parse_v2", "cfg-PARSE_AGENTIC")
-    create(invoices, "extract_v2", "cfg-invoice-fields")
+    create(bills, "parse_v2", "cfg-PARSE_AGENTIC")
+    create(bills, "extract_v2", "cfg-invoice-fields")
     service.advance("10m")
-    create(letters[:50], "parse_v2", "cfg-PARSE_AGENTIC")
+    create(letters[: invoices // 3], "parse_v2", "cfg-PARSE_AGENTIC")
     service.advance("10m")
     shell = Shell(folder)
     shell.environment |= {"LLAMA_CLOUD_API_KEY": "llx-emulator", "LLAMA_CLOUD_BASE_URL": service.url}
+    _new_repository(shell)
     _program(shell, "advance", _ADVANCE.replace("URL", service.url))
+    _program(shell, "create", _CREATE.replace("URL", service.url))
     return shell
+
+
+def _two_hundred(folder: Path, stack: ExitStack) -> Shell:
+    """The same with 200 batches."""
+    return _adopting(folder, stack, invoices=60)
 
 
 def _talonic(folder: Path, stack: ExitStack) -> Shell:
     """A service that makes a batch of each three documents: `ingest a b c` sends some, `advance` as above."""
     folder.mkdir()
-    options = (
+    options = [
         "--talonic-threshold",
         "3",
         "--talonic-minimum",
@@ -135,8 +146,10 @@ def _talonic(folder: Path, stack: ExitStack) -> Shell:
         "1d",
         "--fail-files",
         "0.5",
-    )
-    service = stack.enter_context(emulator(folder, *options, "--seed", "2"))
+        "--seed",
+        "2",
+    ]
+    service = stack.enter_context(emulator(folder, *options))
     shell = Shell(folder)
     shell.environment |= {"TALONIC_API_KEY": "tlnc_emulator", "TALONIC_BASE_URL": service.url}
     _program(shell, "advance", _ADVANCE.replace("URL", service.url))
@@ -144,9 +157,56 @@ def _talonic(folder: Path, stack: ExitStack) -> Shell:
     return shell
 
 
+def _repository(folder: Path, stack: ExitStack) -> Shell:
+    """A repository with nothing in it whose `origin` has nothing either; a service has three directories."""
+    folder.mkdir()
+    copy_example("quickstart", folder.parent / "beside")
+    options = ("--root", "documents", "--configurations", "configurations", "--speed", "600")
+    service = stack.enter_context(emulator(folder.parent / "beside", *options))
+    shell = Shell(folder)
+    shell.environment |= {"LLAMA_CLOUD_API_KEY": "llx-emulator", "LLAMA_CLOUD_BASE_URL": service.url}
+    _new_repository(shell)
+    return shell
+
+
+def _new_repository(shell: Shell) -> None:
+    _quiet(
+        shell,
+        "git init -q -b main . && git init -q --bare -b main ../remote.git",
+        "git remote add origin ../remote.git",
+        "git config user.name Ada && git config user.email ada@example.com",
+    )
+
+
+def _auditor(folder: Path, stack: ExitStack) -> Shell:
+    """What an auditor was given: log, lockfile, public key and a checkpoint, of a project that signs."""
+    shell = _quickstart(folder, stack)
+    apply = "RECONCILER_AUDIT_KEY=../team-key reconciler apply --auto-approve --parallelism 1"
+    reviewed = "-m 'Invoices of the quarter' -m 'Reviewed-by: Grace <grace@example.com>'"
+    _quiet(
+        shell,
+        "reconciler audit keygen ../team-key",
+        f"git commit -q --allow-empty {reviewed}",
+        f"{apply} --target invoices",
+        "git add . && git commit -qm 'What was created'",
+        f"{apply} --approved-by Linus --target receipts",
+        "RECONCILER_AUDIT_KEY=../team-key reconciler audit checkpoint --out ../2026-q4.signed",
+        "mkdir ../given && cp -R audit reconciler.lock ../team-key.pub ../2026-q4.signed ../given",
+        "cd ../given",
+    )
+    return shell
+
+
 _ADVANCE = """\
 import httpx, sys
 httpx.post("URL/__admin/clock", json={"advance": sys.argv[1]}).raise_for_status()
+"""
+_CREATE = """\
+import httpx, sys
+directory, job, configuration = sys.argv[1:]
+body = {"source_directory_id": directory, "config": {"job": {"type": job, "configuration_id": configuration}}}
+key = {"Authorization": "Bearer llx-emulator"}
+httpx.post("URL/api/v2/batches", json=body, headers=key).raise_for_status()
 """
 _INGEST = """\
 import httpx, sys
@@ -177,5 +237,8 @@ STANDS = {
     "remote": _remote,
     "forked": _forked,
     "adopting": _adopting,
+    "two hundred": _two_hundred,
     "talonic": _talonic,
+    "repository": _repository,
+    "auditor": _auditor,
 }

@@ -14,18 +14,32 @@ import click
 
 from reconciler.cli.main import cli
 
-#: What follows a command in a line of a shell.
-_ENDS = re.compile(r"\s(?:[|&;<>]|2>).*|\s+#\s.*|[;)&`].*")
 _PLACE = re.compile(r"[A-Z][A-Z_|]*$|\$|%|\.\.\.|…")
 
 
 def command_lines(text: str) -> list[str]:
-    """The `reconciler` commands of a block or of code in running text, without what stands around them."""
+    """The `reconciler` commands of a block or of code in running text, with what follows them on the line."""
     found = []
     for line in text.replace("\\\n", " ").splitlines():
-        starts = re.finditer(r"(?:(?<=^)|(?<=[\s(\"'`]))reconciler (?=[a-z-])(?!\.)", line)
-        found += [_ENDS.sub("", line[start.start() :]).rstrip("\"'`") for start in starts]
+        starts = re.finditer(r"(?:^|(?<=[\s(`]))reconciler (?=[a-z-])", line)
+        found += [line[start.start() :].partition("`")[0] for start in starts]
     return found
+
+
+def _words(line: str) -> list[str]:
+    """Of a command line, up to where a shell has it end."""
+    # What may be left out is given, and what may be given several times, once.
+    line = re.sub(r"\[([^\[\]]*)\]…?", r"\1", line).replace("…", "X").replace("\\|", "|")
+    lexer = shlex.shlex(
+        re.sub(r"\b([A-Z_]+)(?:\|[A-Z_]+)+\b", r"\1", line), posix=True, punctuation_chars=True
+    )
+    lexer.whitespace_split = True
+    words = []
+    for word in lexer:
+        if not set(word) - set("();<>|&"):
+            break
+        words.append(word)
+    return words
 
 
 def commands() -> frozenset[str]:
@@ -53,9 +67,8 @@ def _all(group: click.Group) -> list[click.Command]:
 
 def fault(line: str) -> str | None:
     """What reconciler would say against this line's words; None where it would run it."""
-    line = re.sub(r"\[([^\[\]]*)\]…?", r"\1", line).replace("…", "X")
     try:
-        words = shlex.split(line)
+        words = _words(line)
     except ValueError as error:
         return str(error)
     with mock.patch.dict(os.environ, {}, clear=True):

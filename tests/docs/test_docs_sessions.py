@@ -119,7 +119,9 @@ def test_what_a_page_shows_is_what_is_printed(page: Path, tmp_path: Path) -> Non
 #: Blocks that nothing runs, by the command that they begin with; the page has the reason.
 NOT_RUN = {
     "README.md": ["python3 -m venv .venv", "sh .ci/check"],
+    "docs/auditors.md": ["pipx install 'batch-reconciler[sign]'"],
     "docs/auditing.md": ["pip install 'batch-reconciler[sign]'"],
+    "docs/first-pull-request.md": ["pipx install 'batch-reconciler[local]'"],
     "docs/emulator.md": ["reconciler emulator --root documents"],
 }
 

@@ -23,7 +23,7 @@ def test_each_command_line_of_a_page_exists(page: Path) -> None:
     for at, code in spans(page):
         first = code.split(" ", 1)[0]
         lines += [(at, line) for line in command_lines(code)]
-        if first in commands() and re.search(r" \S", code):
+        if first in commands() and re.search(r" \S", code) and not re.match(r"export [A-Z_]+=", code):
             lines.append((at, f"reconciler {code}"))
     faults = [f"{named(page)}:{at}: {line}: {fault(line)}" for at, line in lines if fault(line) is not None]
     assert faults == []

@@ -103,7 +103,7 @@ def _adopting(folder: Path, stack: ExitStack, invoices: int = 30) -> Shell:
     letters = [f"letters-{number:03}" for number in range(1, invoices + 1)]
     documents(beside, *bills, *letters, files=1)
     fields = str(EXAMPLES / "quickstart" / "configurations")
-    fails = ("--fail-files", "0.04", "--fail-batches", "0.06", "--cancel-batches", "0.02", "--seed", "7")
+    fails = ("--fail-files", "0.06", "--fail-batches", "0.06", "--cancel-batches", "0.02", "--seed", "7")
     root = ("--root", "documents", "--configurations", fields)
     service = stack.enter_context(emulator(beside, *root, *fails, "--no-read"))
 

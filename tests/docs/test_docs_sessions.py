@@ -52,14 +52,18 @@ def _typed(block: Block, shell: Shell) -> str:
     elif block.language == "python":
         shell.python(text)
     else:
-        lines = [line.partition("  # ")[0].strip() for line in text.splitlines()]
-        for command in (
-            lines if all(line.startswith("reconciler ") for line in lines) else [f"set -e\n{text}"]
-        ):
+        for command in _commands(text):
             _succeeds(block, shell, command)
     for then in block.hidden("then"):
         _succeeds(block, shell, then)
     return text
+
+
+def _commands(script: str) -> list[str]:
+    """The lines of a script, where each is a command of its own; else the script in one piece."""
+    lines = [line.partition("  # ")[0].strip() for line in script.splitlines()]
+    whole = any(re.search(r"; |&$|\\$|<<|^(?:for|do|done|until|if|fi)\b", line) for line in lines)
+    return [f"set -e\n{script}"] if whole else lines
 
 
 def _succeeds(block: Block, shell: Shell, command: str) -> None:

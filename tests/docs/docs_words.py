@@ -26,7 +26,7 @@ def command_lines(text: str) -> list[str]:
     return found
 
 
-def _words(line: str) -> list[str]:
+def words(line: str) -> list[str]:
     """Of a command line, up to where a shell has it end."""
     # What may be left out is given, and what may be given several times, once.
     line = re.sub(r"\[([^\[\]]*)\]…?", r"\1", line).replace("…", "X").replace("\\|", "|")
@@ -34,12 +34,22 @@ def _words(line: str) -> list[str]:
         re.sub(r"\b([A-Z_]+)(?:\|[A-Z_]+)+\b", r"\1", line), posix=True, punctuation_chars=True
     )
     lexer.whitespace_split = True
-    words = []
+    found = []
     for word in lexer:
         if not set(word) - set("();<>|&"):
             break
-        words.append(word)
-    return words
+        found.append(word)
+    return found
+
+
+def with_places_filled(line: str, places: dict[str, str]) -> str:
+    """A command line of running text as somebody types it: what stands for something is replaced by that."""
+    filled = []
+    for word in words(line):
+        for place, there in places.items():
+            word = re.sub(rf"\b{place}\b", there, word)  # noqa: PLW2901 - one after the other
+        filled.append(word)
+    return shlex.join(filled)
 
 
 def commands() -> frozenset[str]:
@@ -68,11 +78,11 @@ def _all(group: click.Group) -> list[click.Command]:
 def fault(line: str) -> str | None:
     """What reconciler would say against this line's words; None where it would run it."""
     try:
-        words = _words(line)
+        found = words(line)
     except ValueError as error:
         return str(error)
     with mock.patch.dict(os.environ, {}, clear=True):
-        return _fault(cli, None, words[0], words[1:])
+        return _fault(cli, None, found[0], found[1:])
 
 
 def _fault(command: click.Command, parent: click.Context | None, name: str, words: list[str]) -> str | None:

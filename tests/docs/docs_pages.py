@@ -8,7 +8,8 @@ Nothing is run here. A page says where a block starts from in comments right bef
   this, which has to succeed.
 - ``<!-- needs: PROGRAM -->``: where a machine has this; elsewhere the block is left out.
 - ``<!-- file -->``: the block is written into the session's folder, under the name in its first line.
-- ``<!-- run by: PATH -->``: by that test, which is not here.
+- ``<!-- run by: PATH -->``: by that test, which is not here; ``<!-- page run by: PATH -->``, once in a page:
+  all blocks of which nothing else is said.
 - ``<!-- not run: REASON -->``: nowhere.
 
 ``console`` blocks have commands behind ``$ `` and all that they print, ``[exit N]`` included where that is
@@ -42,6 +43,7 @@ AROUND = (
 )
 RUN = frozenset({"console", "sh", "python"})
 _COMMENT = re.compile(r"<!--\s*(session|first|then|needs|file|run by|not run)(?::\s*(.*?))?\s*-->", re.DOTALL)
+_PAGE = re.compile(r"<!-- page run by: (\S+) -->")
 _PARSER = MarkdownIt("commonmark").enable("table")
 
 
@@ -56,6 +58,7 @@ class Block:
     language: str
     text: str
     notes: tuple[tuple[str, str], ...]
+    page_run_by: str | None = None
 
     @property
     def place(self) -> str:
@@ -71,9 +74,14 @@ class Block:
         return [text for said, text in self.notes if said == name]
 
     @property
+    def run_by(self) -> str | None:
+        """The test elsewhere that runs it."""
+        return self.note("run by") if self.notes else self.page_run_by
+
+    @property
     def is_run(self) -> bool:
         """Whether it is run here."""
-        return self.language in RUN and self.note("run by") is None and self.note("not run") is None
+        return self.language in RUN and self.run_by is None and self.note("not run") is None
 
     def commands(self) -> list[tuple[str, list[str]]]:
         """Of a console block: each command with the lines that it prints."""
@@ -97,6 +105,7 @@ def blocks(page: Path) -> list[Block]:
     lines = page.read_text().splitlines()
     tokens = _PARSER.parse(page.read_text())
     found = []
+    whole = _PAGE.search(page.read_text())
     said = ""
     for token in tokens:
         if token.type == "html_block":
@@ -117,6 +126,7 @@ def blocks(page: Path) -> list[Block]:
                     language=token.info.split()[0] if token.info.strip() else "",
                     text=token.content,
                     notes=notes,
+                    page_run_by=whole[1] if whole else None,
                 )
             )
         said = ""

@@ -141,7 +141,7 @@ def test_what_nothing_runs_is_listed_here() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_what_another_test_runs_is_read_by_it(page: Path) -> None:
     for block in blocks(page):
-        if test := block.note("run by"):
+        if test := block.run_by:
             assert f'"{page.name}"' in (ROOT / test).read_text(), block.place
 
 

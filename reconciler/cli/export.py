@@ -20,6 +20,7 @@ from reconciler.cli.options import (
 )
 from reconciler.cli.progress import Progress
 from reconciler.model.batch import JobType, Status
+from reconciler.model.errors import ManifestError
 from reconciler.model.export import Wanted
 from reconciler.render.harmless import harmless
 
@@ -101,6 +102,18 @@ def _write(folder: Path, export: Export) -> None:
     files = {f"{item.name}.yaml": manifest_text(item) for item in export.sets}
     for path in api.write_new(folder, files):
         click.echo(harmless(f"wrote {path}"))
-    if files:
+    if not files:
+        return
+    if {item.name for item in export.sets if item.directories} <= _named():
+        click.echo("Next: reconciler plan")
+    else:
         pattern = shlex.quote(f"{folder}/*.yaml")
         click.echo(harmless(f"Next: see that spec.manifests names {pattern}, then reconciler plan"))
+
+
+def _named() -> set[str]:
+    """The sets that the project's manifests have by now; none where they cannot be read."""
+    try:
+        return {item.name for item in api.load().sets}
+    except ManifestError:
+        return set()

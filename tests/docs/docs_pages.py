@@ -6,7 +6,7 @@ Nothing is run here. A page says where a block starts from in comments right bef
   the last one of the page stopped, with its files, its folder and its environment.
 - ``<!-- first: COMMAND -->``: after this, which readers are not shown; ``<!-- then: COMMAND -->``: before
   this, which has to succeed.
-- ``<!-- needs: PROGRAM -->``: where a machine has this; elsewhere the block is left out.
+- ``<!-- needs: PROGRAM -->``: where a machine has this; elsewhere the block is left out, unless CI is set.
 - ``<!-- file -->``: the block is written into the session's folder, under the name in its first line.
 - ``<!-- run by: PATH -->``: by that test, which is not here; ``<!-- page run by: PATH -->``, once in a page:
   all blocks of which nothing else is said.

@@ -62,13 +62,13 @@ class Shell:
         self.folder = folder
         self.session = Session(folder)
         self.environment = self.session.environment
-        self._port = _free_port()
-        self.environment["RECONCILER_EMULATOR_PORT"] = self._port
+        self.port = _free_port()
+        self.environment["RECONCILER_EMULATOR_PORT"] = self.port
 
     def run(self, line: str) -> list[str]:
         """What a line prints, standard error included, and its exit code when it is not 0."""
         code, said = 0, ""
-        for command in _parts(line.replace(_PORT, self._port)):
+        for command in _parts(line.replace(_PORT, self.port)):
             begin, _, rest = command.partition(" | ")
             if not _PLAIN.fullmatch(begin):
                 code, more = self._bash(command)
@@ -81,7 +81,7 @@ class Shell:
                 said += out
             if code:
                 break
-        said = said.replace(self._port, _PORT).replace(str(self.top), "FOLDER")
+        said = said.replace(self.port, _PORT).replace(str(self.top), "FOLDER")
         return [line.rstrip() for line in said.rstrip().splitlines()] + ([f"[exit {code}]"] if code else [])
 
     def python(self, program: str) -> None:

@@ -157,6 +157,14 @@ def _talonic(folder: Path, stack: ExitStack) -> Shell:
     return shell
 
 
+def _rehearsal(folder: Path, stack: ExitStack) -> Shell:
+    """A copy of examples/rehearsal, whose service runs where pages say; its clock stands still."""
+    copy_example("rehearsal", folder)
+    shell = Shell(folder)
+    stack.enter_context(emulator(folder, "--root", "documents", "--port", shell.port))
+    return shell
+
+
 def _repository(folder: Path, stack: ExitStack) -> Shell:
     """A repository with nothing in it whose `origin` has nothing either; a service has three directories."""
     folder.mkdir()
@@ -239,6 +247,7 @@ STANDS = {
     "adopting": _adopting,
     "two hundred": _two_hundred,
     "talonic": _talonic,
+    "rehearsal": _rehearsal,
     "repository": _repository,
     "auditor": _auditor,
 }

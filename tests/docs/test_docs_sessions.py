@@ -82,6 +82,7 @@ def _run(session: list[Block], folder: Path) -> dict[Block, str]:
         for block in session:
             needs = block.note("needs")
             if needs is not None and shutil.which(needs) is None:
+                assert not os.environ.get("CI"), f"{block.place}: {needs} is missing"
                 continue
             written[block] = text = _typed(block, shell)
             printed, expected = really(text.splitlines()), shown(block.text.splitlines())

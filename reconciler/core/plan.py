@@ -67,8 +67,11 @@ def plan(
     named = frozenset(pin.id for pin in desired.pins if pin.kind is not PinKind.MATCH)
     about = [batch for batch in desired.batches if selection.wants(batch)]
 
+    clocks = {endpoint: Moment(now, time) for endpoint, time in snapshot.clocks.items()}
+    usual = Moment(now, now)
+
     def moment(key: Key) -> Moment:
-        return Moment(now, snapshot.clocks.get(key.endpoint, now))
+        return clocks.get(key.endpoint, usual)
 
     def alone(want: DesiredBatch) -> Action:
         """What one desired batch needs, whatever there is to be said about its turn."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model.canonical import digest
 from reconciler.model.errors import SettingsError
+from reconciler.model.plan import Since
 from reconciler.model.saved import SavedAction, SavedPlan
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def read_plan(path: Path) -> SavedPlan:
             manifests=_text(document, "manifestsDigest"),
             targets=tuple([_word(item) for item in _list(document, "targets")]),
             actions=tuple([_action(item) for item in _list(document, "actions")]),
+            since=_since(document.get("changedSince")),
         )
     except _MisfitError as error:
         raise SettingsError("this is no plan", where=str(path), why=str(error), next=_AGAIN) from error
@@ -120,6 +122,15 @@ def _action(item: object) -> SavedAction:
         reason=_text(item, "reason"),
         inputs="" if inputs is None else _word(inputs),
     )
+
+
+def _since(item: object) -> Since | None:
+    if item is None:
+        return None
+    if not isinstance(item, dict):
+        raise _MisfitError("changedSince: expected an object")
+    sets = None if item.get("sets") is None else tuple([_word(name) for name in _list(item, "sets")])
+    return Since(_text(item, "ref"), _text(item, "commit"), sets)
 
 
 def _list(record: Mapping[str, Any], name: str) -> list[object]:

@@ -31,6 +31,7 @@ from reconciler.api.files import (
     save_plan,
     schema,
     schema_names,
+    try_policies,
     validate,
     write_new,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "schema",
     "schema_names",
     "status",
+    "try_policies",
     "upgrade",
     "validate",
     "verify_audit",

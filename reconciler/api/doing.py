@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from reconciler.api.house import House
     from reconciler.model.batch import Batch
     from reconciler.model.events import Listener
-    from reconciler.model.plan import Plan
+    from reconciler.model.plan import Plan, Since
     from reconciler.model.ports import Clock
     from reconciler.model.project import Project
     from reconciler.model.pushed import Pushed
@@ -33,6 +34,7 @@ def plan(
     project: Project,
     *,
     targets: Sequence[str] = (),
+    changed_since: str | None = None,
     locked: bool = False,
     parallelism: int = PARALLELISM,
     listen: Listener | None = None,
@@ -44,6 +46,8 @@ def plan(
     Args:
         project: as `load` gives it.
         targets: sets, addresses or ``label=value`` to plan for; everything by default.
+        changed_since: a ref of git: of these, only sets whose manifests have changed since the work tree and
+            it parted; with a changed project file, all of them.
         locked: refuse a plan in which a name or a pattern stands for something else than is pinned (R13).
         parallelism: how many requests may be under way at once.
         listen: told what happens meanwhile.
@@ -54,12 +58,13 @@ def plan(
         ManifestError: two desired batches are the same work, a name stands for nothing or for several
             directories, or a variable that is needed is not set.
         PinError: a pin would change although ``locked``.
-        SettingsError: a target fits nothing, or a provider cannot be used as it is set up.
+        SettingsError: a target fits nothing, git does not know the ref, or a provider cannot be used as it is
+            set up.
         StateError: the lockfile or its journal cannot be used.
         ServiceError: a service does not accept the key.
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
-    return run_to_end(house.plan(targets, locked=locked))
+    return run_to_end(house.plan(targets, _since(house, changed_since), locked=locked))
 
 
 def apply(
@@ -67,6 +72,7 @@ def apply(
     *,
     approve: Callable[[Plan], bool] = lambda _: True,
     targets: Sequence[str] = (),
+    changed_since: str | None = None,
     locked: bool = False,
     parallelism: int = PARALLELISM,
     lock_timeout: float = 0.0,
@@ -88,13 +94,15 @@ def apply(
         approve: asked once with the plan if it would change anything, with ``wait`` also later; False ends
             the run unchanged.
         targets: as for `plan`.
+        changed_since: as for `plan`.
         locked: as for `plan`.
         parallelism: how many creates, and how many other requests, may be under way at once.
         lock_timeout: seconds to wait for the lock.
         timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
-        confirm: the digest of the one plan that may be applied, also past the project's limits.
+        confirm: the digest of the one plan that may be applied, also past the project's limits, outside of
+            its windows and against its policies, but for those that say that this does not lift them.
         saved: a plan as `read_plan` gives it: exactly its actions are applied, without asking. It brings its
-            own targets.
+            own selection.
         max_in_flight: how many recorded batches may run at once; creates are held back for that.
         wait: stay until the batches have ended, and create what had to wait for them.
         approved_by: who approved what is applied, for the audit log; by default it is looked up in GitHub's
@@ -108,17 +116,20 @@ def apply(
         LockHeldError: another run holds the lock.
         LockLostError: this run lost it; nothing was sent after that was seen.
         StoppedError: it was to end before there was a plan.
-        LimitError: the plan goes past a limit and was not confirmed.
+        LimitError: the plan goes past a limit, is outside of a window or violates a policy, and was not
+            confirmed.
         StalePlanError: the plan is not the confirmed or the saved one.
         ManifestError, PinError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
     house = replace(house, approved_by=approved_by)
+    since = _since(house, changed_since) if saved is None else saved.since
     with house.store().hold(lock_timeout) as session:
         return run_to_end(
             house.apply(
                 session,
                 targets if saved is None else saved.targets,
+                since,
                 approve,
                 locked=locked,
                 confirm=confirm,
@@ -129,6 +140,15 @@ def apply(
                 wait=wait,
             )
         )
+
+
+def _since(house: House, ref: str | None) -> Since | None:
+    """What has changed since a ref, if one is given."""
+    if ref is None:
+        return None
+    from reconciler.api.changed import changed_since
+
+    return changed_since(house.project, ref, house.environ)
 
 
 def import_batch(

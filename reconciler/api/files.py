@@ -10,10 +10,11 @@ from reconciler.model.errors import ManifestError
 from reconciler.model.source import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconciler.model.batch import Address
     from reconciler.model.plan import Selected
+    from reconciler.model.policy_test import PolicyTest
     from reconciler.model.project import Project
     from reconciler.model.saved import SavedPlan
     from reconciler.model.source import Diagnostic, Source
@@ -121,6 +122,25 @@ def read_plan(path: str | Path) -> SavedPlan:
     from reconciler.adapters.plan_file import read_plan as read
 
     return read(Path(path))
+
+
+def try_policies(
+    folder: str | Path = ".", *, paths: Sequence[str] = (), plan: str | None = None
+) -> PolicyTest:
+    """Hold policies against the samples beside them, or against one plan.
+
+    Args:
+        folder: the project's folder.
+        paths: the policies' files; those that the project file names by default.
+        plan: a file with a plan's document.
+
+    Raises:
+        ManifestError: a policy or the project file has faults.
+        SettingsError: there are no policies, or the plan cannot be read.
+    """
+    from reconciler.api.policies import try_policies as tried
+
+    return tried(Path(folder), paths, plan)
 
 
 def merge_lock(base: str | Path, ours: str | Path, theirs: str | Path, *, shown: str = "") -> str:

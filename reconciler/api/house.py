@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reconciler.model.lock import Lock
     from reconciler.model.manifest import TrackedBatch
     from reconciler.model.outcomes import BatchOutcomes
-    from reconciler.model.plan import Plan
+    from reconciler.model.plan import Plan, Since
     from reconciler.model.ports import AuditLog, Clock
     from reconciler.model.project import Project, ProjectFile
     from reconciler.model.result import Applied
@@ -90,9 +90,10 @@ class House:
     parallelism: int
     approved_by: str | None = None
 
-    async def plan(self, targets: Sequence[str], *, locked: bool) -> Plan:
+    async def plan(self, targets: Sequence[str], since: Since | None, *, locked: bool) -> Plan:
         """What applying would do now, and what is to be said of batches that are only watched."""
         from reconciler.api.watching import observe_tracked, watching
+        from reconciler.core.policies import judged
         from reconciler.core.select import select, within_reach
         from reconciler.engine.propose import propose
 
@@ -103,7 +104,7 @@ class House:
         services = self.services(stop, reach)
         async with services.connected(lock, journal.open) as there:
             desired = await self.desired(there, lock, Names(reach, locked=locked))
-            selection = select(targets, desired, lock, self.project.tracked)
+            selection = select(targets, desired, lock, self.project.tracked, since=since)
             proposal = await propose(
                 there.eyes,
                 desired=desired,
@@ -117,7 +118,7 @@ class House:
                 tracked = await observe_tracked(
                     self.project, watchers, lock, selection, at_once=self.parallelism
                 )
-        return replace(proposal.plan, tracked=tracked)
+        return judged(replace(proposal.plan, tracked=tracked), self.project.file.limits.policies)
 
     @contextlib.asynccontextmanager
     async def outlook(
@@ -180,6 +181,7 @@ class House:
         self,
         session: FileSession,
         targets: Sequence[str],
+        since: Since | None,
         approve: Callable[[Plan], bool],
         *,
         locked: bool,
@@ -199,7 +201,7 @@ class House:
             return await apply_plan(
                 run,
                 limits=self.project.file.limits,
-                selection=select(targets, run.desired, session.lock, self.project.tracked),
+                selection=select(targets, run.desired, session.lock, self.project.tracked, since=since),
                 approve=approve,
                 confirmed=confirm,
                 saved=saved,

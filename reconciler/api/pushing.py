@@ -35,7 +35,7 @@ def install_merging(folder: Path, environ: Mapping[str, str] | None) -> list[str
     from reconciler.adapters.git.repository import repository_of
 
     file = _project_file(folder)
-    git = git_in(folder.resolve(), environment_of(environ), frozenset(_secrets(file)))
+    git = git_in(folder.resolve(), environment_of(environ), frozenset(secrets_of(file)))
     repository_of(git).inside(folder / file.state.path, file.state.path)
     return install(git, folder, file.state.path)
 
@@ -58,7 +58,7 @@ def push_lockfile(
 
     file, env = _project_file(folder), environment_of(environ)
     shown = file.state.path
-    repository = repository_of(git_in(folder.resolve(), env, frozenset(_secrets(file))))
+    repository = repository_of(git_in(folder.resolve(), env, frozenset(secrets_of(file))))
     lockfile = repository.inside(folder / shown, shown)
     repository.refuse_halfway(lockfile)
     address, there = repository.remote(remote), repository.branch(remote, branch, env)
@@ -104,7 +104,7 @@ def _project_file(folder: Path) -> ProjectFile:
     return file
 
 
-def _secrets(file: ProjectFile) -> Iterator[str]:
+def secrets_of(file: ProjectFile) -> Iterator[str]:
     """Variables that hold the services' keys, which neither git nor its hooks need."""
     yield from _USUAL_KEYS
     for spec in file.providers.values():

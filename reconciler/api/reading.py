@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.adapters.manifests import find_manifests, read_manifest
+from reconciler.adapters.manifests import find_manifests, read_json_file, read_manifest
 from reconciler.adapters.schemas import load_schema, manifest_schemas
+from reconciler.adapters.zones import zone, zone_names
 from reconciler.core.validate import (
+    Zones,
     foreign_types,
     project_digest,
     unset_variables,
     validate_manifests,
     validate_project,
 )
+from reconciler.core.validate.faults import placed
+from reconciler.model.canonical import digest
 from reconciler.model.kind import Kinds
-from reconciler.model.project import Project
+from reconciler.model.project import Policy, Project
 from reconciler.model.source import Diagnostic, Severity, Source
 
 if TYPE_CHECKING:
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.model.project import ProjectFile
+
+_ZONES = Zones(zone, zone_names)
 
 #: The project file's name.
 PROJECT_FILE = "reconciler.yaml"
@@ -36,7 +43,7 @@ def read_project_file(folder: Path) -> tuple[ProjectFile | None, tuple[Diagnosti
     if diagnostics:
         return None, diagnostics
     schemas, kinds = {"Project": load_schema("Project")}, _kinds(foreign_types(documents))
-    return validate_project(documents, schemas, file=PROJECT_FILE, kinds=kinds)
+    return validate_project(documents, schemas, file=PROJECT_FILE, kinds=kinds, zones=_ZONES)
 
 
 def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
@@ -50,10 +57,16 @@ def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
         place=lambda index: file.locate(("spec", "manifests", index)),
         skip=frozenset({PROJECT_FILE}),
     )
+    policies, told = read_policies(folder, file)
+    found = (*found, *told)
     read = [read_manifest(folder, name) for name in names]
     unread = any(faults for _, faults in read)
     manifests = validate_manifests(
-        [document for documents, _ in read for document in documents], file, manifest_schemas(), unread=unread
+        [document for documents, _ in read for document in documents],
+        file,
+        manifest_schemas(),
+        unread=unread,
+        zones=_ZONES,
     )
     diagnostics = (
         *diagnostics,
@@ -63,13 +76,37 @@ def read_project(folder: Path) -> tuple[Project | None, tuple[Diagnostic, ...]]:
     )
     project = Project(
         folder=str(folder.resolve()),
-        file=file,
+        file=replace(file, limits=replace(file.limits, policies=policies)),
         sets=manifests.sets,
         tracked=manifests.tracked,
         digest=project_digest(file, manifests.sets, manifests.tracked),
         warnings=tuple(item for item in diagnostics if item.severity is Severity.WARNING),
     )
     return project, diagnostics
+
+
+def read_policies(folder: Path, file: ProjectFile) -> tuple[tuple[Policy, ...], tuple[Diagnostic, ...]]:
+    """The policies that a project file names, and everything to say about their files."""
+    if not file.policies:
+        return (), ()
+    names, found = find_manifests(
+        folder, file.policies, place=lambda index: file.locate(("spec", "policies", index))
+    )
+    read = [read_policy(folder, name) for name in names]
+    policies = tuple(policy for policy, _ in read if policy is not None)
+    return policies, (*found, *(item for _, faults in read for item in faults))
+
+
+def read_policy(folder: Path, name: str) -> tuple[Policy | None, tuple[Diagnostic, ...]]:
+    """One policy, or what is wrong with it."""
+    document, diagnostics = read_json_file(folder, name)
+    if document is None:
+        return None, diagnostics
+    from reconciler.core.validate.policies import policy_faults
+
+    if faults := placed(document, policy_faults(document.value)):
+        return None, tuple(faults)
+    return Policy(file=name, digest=digest(document.value), schema=document.value), ()
 
 
 def _kinds(types: frozenset[str]) -> Kinds:

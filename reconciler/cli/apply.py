@@ -38,7 +38,8 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
     metavar="DIGEST",
     default="",
     allow_from_autoenv=False,
-    help="Apply the plan with this digest and no other, without asking, also past the project's limits.",
+    help="Apply the plan with this digest and no other, without asking, also past the project's limits,"
+    " outside of its windows and against its policies.",
 )
 @click.option(
     "--wait",
@@ -71,6 +72,7 @@ def apply_command(
     lock_timeout: float,
     timeout: float | None,
     target: tuple[str, ...],
+    changed_since: str | None,
     locked: bool,
     parallelism: int,
     verbose: bool,
@@ -86,8 +88,10 @@ def apply_command(
     Ctrl-C once: nothing new is begun, what is in flight is finished and recorded. Twice: at once. When
     --timeout is over, the same happens as at the first Ctrl-C.
     """
-    if plan_file and (target or locked):
-        raise click.UsageError("a saved plan has its own targets: --target and --locked belong to `plan`")
+    if plan_file and (target or locked or changed_since is not None):
+        raise click.UsageError(
+            "a saved plan has its own targets: --target, --changed-since and --locked belong to `plan`"
+        )
     if not (auto_approve or confirm or plan_file or sys.stdin.isatty()):
         raise click.UsageError(
             "without a terminal to ask on, apply needs --auto-approve, a saved plan or --confirm DIGEST"
@@ -109,6 +113,7 @@ def apply_command(
             project,
             approve=approve,
             targets=target,
+            changed_since=changed_since,
             locked=locked,
             parallelism=parallelism,
             lock_timeout=lock_timeout,

@@ -59,8 +59,8 @@ def of_plan(plan: Plan, *, detailed: bool) -> Exit:
         return Exit.ERROR  # R7: the listing was incomplete
     if unresolved:
         return Exit.UNRESOLVED
-    if plan.breaches or plan.guarded:
-        return Exit.LIMIT
+    if plan.breaches or plan.guarded or plan.refused:
+        return Exit.LIMIT  # a closed window is none: it opens by itself
     return Exit.CHANGES if detailed and plan.changes else Exit.DONE
 
 
@@ -80,7 +80,7 @@ def of_results(read: ResultsRead) -> Exit:
     return Exit.FAILED if read.tally.failed else Exit.DONE
 
 
-_FAILED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.BLOCKED, Outcome.NOT_STARTED})
+_FAILED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.BLOCKED})
 
 
 def of_apply(applied: Applied, *, waited: bool = False) -> int:
@@ -96,6 +96,10 @@ def of_apply(applied: Applied, *, waited: bool = False) -> int:
         return Exit.ERROR
     ended_badly = any(batch.status in {Status.FAILED, Status.CANCELLED} for batch in applied.batches)
     if outcomes & _FAILED or ended_badly or (waited and applied.failed_files):
+        return Exit.FAILED
+    if applied.closed:
+        return Exit.LIMIT
+    if Outcome.NOT_STARTED in outcomes:
         return Exit.FAILED
     return Exit.ERROR if applied.ended else Exit.DONE
 

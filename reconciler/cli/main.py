@@ -24,6 +24,7 @@ from reconciler.cli.in_git import merge_command, push_command
 from reconciler.cli.list import list_command
 from reconciler.cli.manifests import init_command, schema_command, validate_command
 from reconciler.cli.plan import plan_command
+from reconciler.cli.policy import policy_group
 from reconciler.cli.refresh import refresh_command
 from reconciler.cli.results import results_command
 from reconciler.cli.shell import completion_command
@@ -64,6 +65,7 @@ for _command in (
     explain_command,
     drift_command,
     export_command,
+    policy_group,
     schema_command,
     emulator_command,
     completion_command,

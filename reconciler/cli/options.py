@@ -169,8 +169,15 @@ target_option = click.option(
     help="Only this SET, SET/DIRECTORY_ID or label=value; may be given several times.",
 )
 
+changed_since_option = click.option(
+    "--changed-since",
+    metavar="REF",
+    help="Of that, only sets whose manifests have changed since git's work tree and REF parted.",
+)
+
 planning_options = (
     target_option,
+    changed_since_option,
     locked_option,
     parallelism_option,
     click.option("--verbose", "-v", is_flag=True, help="Show also what stays as it is."),

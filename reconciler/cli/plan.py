@@ -34,6 +34,7 @@ def plan_command(
     out: str | None,
     detailed_exitcode: bool,
     target: tuple[str, ...],
+    changed_since: str | None,
     locked: bool,
     parallelism: int,
     verbose: bool,
@@ -47,9 +48,14 @@ def plan_command(
     output.of(project, out)
     with Progress(shown, verbose=verbose).shown() as progress:
         plan = api.plan(
-            project, targets=target, locked=locked, parallelism=parallelism, listen=output.listener(progress)
+            project,
+            targets=target,
+            changed_since=changed_since,
+            locked=locked,
+            parallelism=parallelism,
+            listen=output.listener(progress),
         )
-    view = plan_view(project, plan, target, verbose=verbose)
+    view = plan_view(project, plan, verbose=verbose)
     output.show(shown, view)
     if out:
         api.save_plan(out, view.document())

@@ -52,13 +52,14 @@ class View:
     sarif: Callable[[str], object] | None = None
 
 
-def plan_view(project: Project, plan: Plan, targets: Sequence[str] = (), *, verbose: bool) -> View:
-    """A plan, and what it was made for."""
-    from reconciler.render import events, github, json, markdown, remarks, text
+def plan_view(project: Project, plan: Plan, *, verbose: bool) -> View:
+    """A plan."""
+    from reconciler.model.document import plan_document
+    from reconciler.render import events, github, markdown, remarks, text
 
     return View(
         lines=lambda colour: text.plan_lines(plan, verbose=verbose, colour=colour),
-        document=lambda: json.plan_document(plan, targets),
+        document=lambda: plan_document(plan),
         page=lambda: markdown.plan_page(plan, project.file.name),
         events=lambda: events.plan_events(plan),
         remarks=lambda: remarks.plan_remarks(plan),

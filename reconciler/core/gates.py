@@ -1,6 +1,7 @@
-"""What stands against applying a plan although every action is right: limits, and what is protected (R15).
+"""What stands against applying a plan although every action is right (R15): limits, windows, protection.
 
-Both are lifted for one plan by confirming its digest.
+All are lifted for one plan by confirming its digest. Policies are held against the plan's document, in
+`policies`.
 """
 
 from __future__ import annotations
@@ -8,14 +9,20 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from reconciler.core.windows import closed as closed_by
 from reconciler.model.plan import ActionKind, Breach, Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from reconciler.model.manifest import BatchSet
-    from reconciler.model.plan import Action
+    from reconciler.model.plan import Action, Closed
     from reconciler.model.project import Limits, Protection
+
+
+#: What is limited: it costs money, or it cannot be taken back.
+COSTLY = frozenset({ActionKind.CREATE, ActionKind.CANCEL})
 
 
 def breaches(actions: Iterable[Action], limits: Limits, sets: Mapping[str, BatchSet]) -> Iterator[Breach]:
@@ -26,7 +33,7 @@ def breaches(actions: Iterable[Action], limits: Limits, sets: Mapping[str, Batch
         limits: the project's.
         sets: by name, with limits and labels of their own.
     """
-    costly = [action for action in actions if action.kind in (ActionKind.CREATE, ActionKind.CANCEL)]
+    costly = [action for action in actions if action.kind in COSTLY]
     if not costly:
         return
     yield from _past(limits, costly)
@@ -38,6 +45,22 @@ def breaches(actions: Iterable[Action], limits: Limits, sets: Mapping[str, Batch
         bearing = {name for name in names & sets.keys() if sets[name].labels.get(label) == value}
         own = [action for action in costly if action.address.set in bearing]
         yield from _past(its, own, f"label {label}={value}")
+
+
+def closed(
+    actions: Iterable[Action], limits: Limits, sets: Mapping[str, BatchSet], now: datetime
+) -> Iterator[Closed]:
+    """The windows that are closed for these actions now: the project's, then those of sets.
+
+    What only records (adopt, move, forget) is right at any time: it sends nothing, and what is recorded late
+    is known late.
+    """
+    names = {action.address.set for action in actions if action.kind in COSTLY}
+    if names and (found := closed_by(limits, now)):
+        yield found
+    for name in sorted(names & sets.keys()):
+        if found := closed_by(sets[name].limits, now, f"set {name}"):
+            yield found
 
 
 def _past(limits: Limits, actions: Iterable[Action], scope: str = "") -> Iterator[Breach]:
@@ -60,7 +83,7 @@ def _past(limits: Limits, actions: Iterable[Action], scope: str = "") -> Iterato
 def guarded(actions: Iterable[Action], limits: Limits) -> Iterator[Guarded]:
     """Creates and cancels that touch what is protected, in the order of the actions."""
     for action in actions:
-        if action.kind in (ActionKind.CREATE, ActionKind.CANCEL):
+        if action.kind in COSTLY:
             for rule in limits.protected:
                 if (name := _touched(rule, action)) is not None:
                     yield Guarded(action.address, name, rule.source)

@@ -1,14 +1,14 @@
 """The plan as one pure function (R1): what is desired, seen, recorded and open, to one action per key.
 
 The decision for a single key is in `match`. Here are the rules that need to see all keys: open intents (R8),
-what is no longer desired (R10), aliases (C9), selections, limits (R15), and the order of it all (R17).
+what is no longer desired (R10), aliases (C9), selections, what is gated (R15), and the order of all (R17).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.gates import breaches, guarded
+from reconciler.core.gates import breaches, closed, guarded
 from reconciler.core.match import Moment, decide
 from reconciler.core.names import selected as selected_by_name
 from reconciler.core.order import put_in_order
@@ -54,7 +54,7 @@ def plan(
         intents: creates whose outcome is not known.
         facts: what was looked up about directories, for those keys that might be created.
         now: this tool's clock, in UTC.
-        limits: how much a plan may do.
+        limits: how much a plan may do, and when.
         selection: what it is about.
         counts: how files fared, by batch, where it was read for this plan.
     """
@@ -104,14 +104,18 @@ def plan(
         if selection.covers(entry.address)
     ]
     actions.sort(key=lambda action: (action.address, action.key))
+    sets = {want.set.name: want.set for want in desired.batches}
     return Plan(
         actions=tuple(actions),
         not_selected=len(desired.batches) - len(about),
         lineage=lock.lineage,
         state=state_digest(lock),
         manifests=desired.digest,
-        breaches=tuple(breaches(actions, limits, {want.set.name: want.set for want in desired.batches})),
+        breaches=tuple(breaches(actions, limits, sets)),
         guarded=tuple(sorted([*guarded(actions, limits), *_abandoned(actions, elsewhere)])),
+        closed=tuple(closed(actions, limits, sets, now)),
+        targets=selection.targets,
+        since=selection.since,
         selected=selected_by_name(desired.pins, lock.pins),
         unread=order.unread,
     )

@@ -1,8 +1,8 @@
-"""`--target`: which batches, desired, recorded or watched, a plan is about. The rest stays as it is."""
+"""`--target` and `--changed-since`: what a plan is about, desired, recorded or watched; the rest stays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.model.batch import Address
@@ -14,40 +14,61 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.lock import Lock
     from reconciler.model.manifest import BatchSet, TrackedBatch
+    from reconciler.model.plan import Since
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Sets, addresses and labels; without any of them, everything.
+    """Sets, addresses and labels; without any of them, everything. Of that, only what has changed.
 
-    Labels are a property of manifests, so they never select what is only recorded.
+    Labels are a property of manifests, so they never select what is only recorded. A manifest that is gone
+    has changed, so that what it left in the lockfile is selected (R10, R11).
+
+    Attributes:
+        targets: as they were given, sorted.
+        since: what has changed, if only that is selected.
     """
 
     sets: frozenset[str] = frozenset()
     addresses: frozenset[Address] = frozenset()
     labels: frozenset[tuple[str, str]] = frozenset()
+    targets: tuple[str, ...] = field(default=(), compare=False)
+    since: Since | None = None
 
     @property
     def everything(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.sets or self.addresses or self.labels)
+        return not (self.sets or self.addresses or self.labels) and self._changed is None
+
+    @property
+    def _changed(self) -> tuple[str, ...] | None:
+        return None if self.since is None else self.since.sets
+
+    def _has_changed(self, name: str) -> bool:
+        return self._changed is None or name in self._changed
 
     def wants(self, batch: DesiredBatch) -> bool:
         """Whether a desired batch is selected."""
-        return self.covers(batch.address) or not self.labels.isdisjoint(batch.set.labels.items())
+        return self.covers_labelled(batch.address, batch.set.labels)
 
     def covers(self, address: Address) -> bool:
         """Whether an address is selected by itself, desired or not."""
-        return self.everything or address.set in self.sets or address in self.addresses
+        return self.whole(address.set) or (address in self.addresses and self._has_changed(address.set))
+
+    def whole(self, name: str) -> bool:
+        """Whether all of a set is selected, what is only recorded of it included."""
+        untargeted = not (self.sets or self.addresses or self.labels)
+        return (untargeted or name in self.sets) and self._has_changed(name)
 
     def covers_labelled(self, address: Address, labels: Mapping[str, str]) -> bool:
         """Whether an address is selected, by itself or by a label of its manifest."""
-        return self.covers(address) or not self.labels.isdisjoint(labels.items())
+        labelled = not self.labels.isdisjoint(labels.items()) and self._has_changed(address.set)
+        return labelled or self.covers(address)
 
     def touches(self, name: str, labels: Mapping[str, str]) -> bool:
         """Whether anything of a manifest is selected."""
         return self.covers_labelled(Address(name, ""), labels) or any(
-            address.set == name for address in self.addresses
+            address.set == name and self._has_changed(name) for address in self.addresses
         )
 
 
@@ -81,9 +102,12 @@ def select(
     lock: Lock,
     tracked: Iterable[TrackedBatch] = (),
     *,
+    since: Since | None = None,
     given_as: str = "--target",
 ) -> Selection:
     """Read targets: ``SET``, ``SET/DIRECTORY_ID`` or ``label=value``; likewise of what is only watched.
+
+    Of what they select, ``since`` leaves what has changed.
 
     Raises:
         SettingsError: a target fits nothing that is desired or recorded.
@@ -98,7 +122,8 @@ def select(
     labels = {item for batch in desired.batches for item in batch.set.labels.items()}
     labels |= {item for there in watching.values() for item in there.labels.items()}
     chosen_sets, chosen_addresses, chosen_labels = set(), set(), set()
-    for target in targets:
+    given = tuple(sorted(targets))
+    for target in given:
         name, slash, _ = target.partition("/")
         label, equals, value = target.partition("=")
         if target in sets:
@@ -111,7 +136,9 @@ def select(
             chosen_labels.add((label, value))
         else:
             raise _fits_nothing(f"{given_as} {target!r}", target, sets, {str(item) for item in addresses})
-    return Selection(frozenset(chosen_sets), frozenset(chosen_addresses), frozenset(chosen_labels))
+    return Selection(
+        frozenset(chosen_sets), frozenset(chosen_addresses), frozenset(chosen_labels), given, since
+    )
 
 
 def _fits_nothing(given: str, target: str, sets: set[str], addresses: set[str]) -> SettingsError:

@@ -12,20 +12,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from reconciler.core.gates import COSTLY
 from reconciler.core.names import pins_after
+from reconciler.core.policies import judged
 from reconciler.core.preflight import objection
 from reconciler.core.record import policies, refreshed, with_counts
 from reconciler.core.saved import staleness
 from reconciler.engine.concurrent import each
 from reconciler.engine.create import FRESH, adopt, create
 from reconciler.engine.flight import Flight
+from reconciler.engine.gates import refused
+from reconciler.engine.hours import Hours
 from reconciler.engine.late import look_again, look_back
 from reconciler.engine.preflight import gather_facts
 from reconciler.engine.propose import propose
 from reconciler.engine.resolve import resolve_all
 from reconciler.engine.tracking import record_watched, with_watched
 from reconciler.engine.wait import wait_for
-from reconciler.engine.waves import Waves, is_held, over_limit, stuck
+from reconciler.engine.waves import Waves, is_held, stuck
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import (
     AuthenticationError,
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     from reconciler.core.select import Selection
     from reconciler.engine.propose import Proposal
     from reconciler.engine.run import Run
-    from reconciler.model.batch import Batch, FileCounts
+    from reconciler.model.batch import Batch, FileCounts, Key
     from reconciler.model.intent import Intent
     from reconciler.model.plan import Action, Plan
     from reconciler.model.project import Limits
@@ -78,7 +82,7 @@ async def apply(
     Raises:
         StoppedError: the run was to end before there was a plan; nothing was created.
         StalePlanError: the plan is not the confirmed one; nothing was sent.
-        LimitError: the plan goes past a limit; nothing was sent.
+        LimitError: the plan goes past a limit, is outside of a window or violates a policy; nothing was sent.
         ServiceError: the service does not accept the key; nothing was created after that was seen.
         StateError: something could not be written down; nothing was sent without a note of it.
     """
@@ -88,6 +92,7 @@ async def apply(
         proposal = await _propose(run, still_open, limits, selection)
         plan = proposal.plan
         _refuse(run, plan, confirmed, saved)
+        hours = run.hours = _hours(run, plan, limits, confirmed)
         batches: tuple[Batch, ...] = ()
         failed = 0
         # What is held back is created by a later wave, without another question.
@@ -108,7 +113,11 @@ async def apply(
                     run,
                     selection,
                     limits,
-                    frozenset(action.key for action in plan.actions if plan.breaches and action.changes),
+                    frozenset(
+                        action.key
+                        for action in plan.actions
+                        if (plan.breaches or plan.refused) and action.changes
+                    ),
                     still_open,
                     lambda wave: _next_wave(run, wave, flight),
                 )
@@ -134,6 +143,7 @@ async def apply(
         not_looked_again=tuple(sorted({item.intent.address for item in run.second_looks.values()})),
         stopped=run.stop.signal,
         timed_out=run.stop.timed_out,
+        closed=tuple(shut for _, shut in sorted(hours.shut.items())),
     )
 
 
@@ -159,7 +169,7 @@ async def _propose(run: Run, intents: tuple[Intent, ...], limits: Limits, select
     if not run.session.journal.warm:
         settle = max((provider.settle for provider in run.eyes.providers.values()), default=0.0)
         run.cold_until = proposal.observed + settle
-    plan = await with_watched(run, proposal.plan, selection)  # R16
+    plan = judged(await with_watched(run, proposal.plan, selection), limits.policies)  # R16, R15
     run.plan_digest = plan.digest
     run.eyes.listen(Planned(plan))
     return replace(proposal, plan=plan)
@@ -180,8 +190,22 @@ def _refuse(run: Run, plan: Plan, confirmed: str, saved: SavedPlan | None) -> No
             why=f"and not the confirmed {confirmed}",
             next="Review it with `reconciler plan`",
         )
-    if (plan.breaches or plan.guarded) and not confirmed:
-        raise over_limit(plan)
+    if error := refused(plan, confirmed=bool(confirmed)):
+        raise error
+
+
+def _meant_past_limits(plan: Plan) -> frozenset[Key]:
+    """What was confirmed past a limit or against a policy is not held against later waves (R15)."""
+    past = plan.breaches or plan.refused
+    return frozenset(action.key for action in plan.actions if past and action.changes)
+
+
+def _hours(run: Run, plan: Plan, limits: Limits, confirmed: str) -> Hours:
+    """When the plan's creates and cancels may go: who confirmed it outside of a window meant them (R15)."""
+    meant = plan.actions if confirmed and plan.closed else ()
+    sets = {want.set.name: want.set for want in run.desired.batches}
+    lifted = frozenset(action.key for action in meant if action.kind in COSTLY)
+    return Hours(run.eyes.clock, limits, sets, lifted)
 
 
 def audit_recovered(run: Run) -> None:
@@ -305,8 +329,8 @@ async def _record(run: Run, action: Action) -> None:
 async def _cancel(run: Run, action: Action) -> None:
     """R10: ask for the cancel, then forget. After a failure the next plan says it again."""
     assert action.batch is not None
-    if run.over:
-        run.finish(action, Outcome.NOT_STARTED, why=run.ended)
+    if run.over or (shut := run.against(action)):
+        run.finish(action, Outcome.NOT_STARTED, why=run.ended if run.over else shut)
         return
     run.session.confirm()
     try:
@@ -325,9 +349,7 @@ def _take_over_manifests(run: Run, plan: Plan, selection: Selection) -> None:
 
     A set whose batch was to be cancelled and was not keeps its old text, so that the next plan says it again.
     """
-    covered = frozenset(
-        name for name in {*run.desired.sets, *run.lock.sets} if selection.everything or name in selection.sets
-    )
+    covered = frozenset(name for name in {*run.desired.sets, *run.lock.sets} if selection.whole(name))
     done = covered - {
         action.address.set
         for action in plan.actions

@@ -83,6 +83,9 @@ class _Create:
     async def once(self) -> bool:
         """Look, note, send. True when the create is over, one way or another."""
         run = self.run
+        if shut := run.against(self.action):  # R15: the window has closed while this waited
+            run.finish(self.action, Outcome.NOT_STARTED, why=shut)
+            return True
         self.begun += 1
         if run.aliases.get(self.want.key, self.want.key) != self.want.key:  # C9: learnt in this run
             why = "the service calls it the same work as another batch"
@@ -113,6 +116,8 @@ class _Create:
             return "the run is to end"  # C8
         if self.run.eyes.clock.monotonic() - seen.begun > FRESH:
             return "the look is too old"  # C3
+        if shut := self.run.against(self.action):
+            return shut  # R15
         self.run.session.confirm()
         return ""
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.match import Moment
     from reconciler.core.select import Selection
+    from reconciler.engine.hours import Hours
     from reconciler.engine.observe import Eyes
     from reconciler.engine.stop import Stop
     from reconciler.model.batch import Address, Batch, FileCounts, Key
@@ -65,6 +66,7 @@ class Run:
         before: the lockfile as it was when the run began.
         pins: per provider block, the project that its key turned out to belong to.
         webhooks: per set, what its creates send along.
+        hours: when creates and cancels may go; None where that is always.
         watch: looks at the batches that are only watched (R16); None where there are none.
         aliases: from the key that the service answered with to the one that was asked for (C9).
         plan_digest: of what was approved, once it is.
@@ -83,6 +85,7 @@ class Run:
     lock: Lock
     pins: Mapping[str, str] = field(default_factory=dict)
     webhooks: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    hours: Hours | None = None
     watch: Callable[[Selection], Coroutine[object, object, tuple[TrackedChange, ...]]] | None = None
     plan_digest: str = ""
     ended: str = ""
@@ -123,6 +126,10 @@ class Run:
     def over(self) -> bool:
         """Whether no further create may begin."""
         return self.stop.over or bool(self.ended)
+
+    def against(self, action: Action) -> str:
+        """Why a create or a cancel may not be begun now (R15); "" when it may."""
+        return "" if self.hours is None else self.hours.against(action)
 
     def provider(self, key: Key) -> Creator:
         """The service that a key's batches live on."""

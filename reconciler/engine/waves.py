@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.gates import breaches, guarded
 from reconciler.core.order import WAITING, also_observed
+from reconciler.core.policies import judged
+from reconciler.engine.gates import refused
 from reconciler.engine.propose import propose
 from reconciler.engine.wait import Awaited, read_files, until_terminal
-from reconciler.model.errors import LimitError, ServiceError
+from reconciler.model.errors import ServiceError
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
 
@@ -130,7 +132,7 @@ class Waves:
         """Of a proposal what had been held back, and can go on now.
 
         Raises:
-            LimitError: with what this run created before, it goes past a limit (R15).
+            LimitError: with what this run created before, it goes past a limit or violates a policy (R15).
         """
         kinds = (ActionKind.CREATE, ActionKind.ADOPT)
         actions = tuple(a for a in proposal.plan.actions if a.key in held and a.kind in kinds)
@@ -138,28 +140,11 @@ class Waves:
         sets = {want.set.name: want.set for want in self.run.desired.batches}
         past = tuple(breaches([*before, *actions], self.limits, sets))
         touched = tuple(guarded(actions, self.limits))
-        plan = replace(proposal.plan, actions=actions, breaches=past, guarded=touched)
-        if past or touched:
-            raise over_limit(plan)
+        # What is closed by now is not begun, each by itself (see `hours`); the wave's other sets go on.
+        plan = replace(proposal.plan, actions=actions, breaches=past, guarded=touched, closed=())
+        if actions:
+            whole = judged(replace(plan, actions=(*before, *actions)), self.limits.policies)
+            plan = replace(plan, violations=whole.violations)
+        if error := refused(plan, confirmed=False):
+            raise error
         return replace(proposal, plan=plan)
-
-
-def over_limit(plan: Plan) -> LimitError:
-    """The error that says what a plan goes past or touches, and how to lift that (R15)."""
-    confirm = f"apply just this plan with --confirm {plan.digest}"
-    if not plan.breaches:
-        first = plan.guarded[0]
-        more = f", and {len(plan.guarded) - 1:,} more" if plan.guarded[1:] else ""
-        return LimitError(
-            f"{first.address} is not touched without a word: {first.what}{more}",
-            where=first.source,
-            next=f"Select less with --target, or {confirm}",
-        )
-    what = "; ".join(
-        f"{b.limit}{f' of {b.scope}' if b.scope else ''} is {b.allowed:,} and the plan has {b.planned:,}"
-        for b in plan.breaches
-    )
-    return LimitError(
-        f"the plan goes past a limit: {what}",
-        next=f"Select less with --target, raise the limit, or {confirm}",
-    )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.model.canonical import digest
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reconciler.model.batch import Address, Batch, Key
     from reconciler.model.lock import Evidence, PinKind
     from reconciler.model.tracking import TrackedChange
@@ -119,6 +121,65 @@ class Guarded(NamedTuple):
     source: str
 
 
+class Closed(NamedTuple):
+    """Creates or cancels that the plan has at a time when they may not be.
+
+    Attributes:
+        scope: whose windows they are: "" for the project's, else ``set NAME``.
+        why: that no window is open, or why it is closed.
+        source: where that is written.
+        opens: when they next may be; None where that is not within a year.
+        locally: the same as clocks there show it, or "".
+    """
+
+    scope: str
+    why: str
+    source: str
+    opens: datetime | None = None
+    locally: str = ""
+
+
+class Level(StrEnum):
+    """What a violated policy comes to."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Violation(NamedTuple):
+    """A policy that the plan's document does not satisfy.
+
+    Attributes:
+        policy: the policy's file.
+        address: of the action that it is about, or "".
+        at: where in the document, as ``actions[3].files``; "" for the whole.
+        message: the author's, else what the schema says.
+        level: whether it stands in the way of an apply.
+        confirmable: whether confirming the plan's digest lifts it.
+    """
+
+    policy: str
+    address: str
+    at: str
+    message: str
+    level: Level = Level.ERROR
+    confirmable: bool = True
+
+
+class Since(NamedTuple):
+    """What ``--changed-since`` selected.
+
+    Attributes:
+        ref: what was named.
+        commit: the merge base that the manifests were compared with.
+        sets: names of the manifests that have changed, sorted; None when the project file has, and so all.
+    """
+
+    ref: str
+    commit: str
+    sets: tuple[str, ...] | None
+
+
 class Unread(NamedTuple):
     """A completed batch that a create waits for, and whose files nobody has read yet."""
 
@@ -152,12 +213,16 @@ class Plan:
 
     Attributes:
         actions: sorted by address, then by key.
-        not_selected: how many desired batches ``--target`` left out.
+        not_selected: how many desired batches the selection left out.
         lineage: of the lockfile that it was made from.
         state: digest of that lockfile's entries.
         manifests: digest of the manifests.
         breaches: limits that it goes past.
         guarded: what it would touch and what is protected.
+        closed: windows that are closed for what it would create or cancel.
+        violations: policies that it does not satisfy, sorted.
+        targets: what it was made for, sorted; everything if empty.
+        since: what it was narrowed to by what has changed, or None.
         selected: what names and patterns stand for, sorted.
         unread: batches whose files have to be read before it is known whether others may follow, sorted.
         tracked: what happened to batches that are only watched; it is no change to confirm (R16).
@@ -170,6 +235,10 @@ class Plan:
     manifests: str = ""
     breaches: tuple[Breach, ...] = ()
     guarded: tuple[Guarded, ...] = ()
+    closed: tuple[Closed, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    targets: tuple[str, ...] = ()
+    since: Since | None = None
     selected: tuple[Selected, ...] = ()
     unread: tuple[Unread, ...] = ()
     tracked: tuple[TrackedChange, ...] = ()
@@ -182,6 +251,11 @@ class Plan:
     def changes(self) -> bool:
         """Whether applying the plan would do anything."""
         return any(action.changes for action in self.actions)
+
+    @property
+    def refused(self) -> tuple[Violation, ...]:
+        """The violated policies that stand in the way of an apply."""
+        return tuple(item for item in self.violations if item.level is Level.ERROR)
 
     @property
     def digest(self) -> str:

@@ -10,6 +10,7 @@ from reconciler.model.secret import FromEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date, tzinfo
 
     from reconciler.model.kind import Installed
     from reconciler.model.manifest import BatchSet, TrackedBatch
@@ -135,11 +136,69 @@ class Protection(NamedTuple):
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much one plan may do (R15); None does not limit.
+class Window(NamedTuple):
+    """When creating and cancelling is allowed, by the clocks of a zone.
 
     Attributes:
+        days: on which it begins, Monday being 0.
+        start: minutes after midnight.
+        end: minutes after midnight; not after ``start`` where it ends on the day after.
+        zone: whose clocks.
+        zone_name: what they are called.
+        source: where it is written.
+    """
+
+    days: frozenset[int]
+    start: int
+    end: int
+    zone: tzinfo
+    zone_name: str
+    source: str
+
+
+class Closure(NamedTuple):
+    """Days on which no window opens.
+
+    Attributes:
+        first: the first day.
+        last: the last day, which is closed as well.
+        why: for whoever is held up.
+        zone: whose days.
+        zone_name: what they are called.
+        source: where it is written.
+    """
+
+    first: date
+    last: date
+    why: str
+    zone: tzinfo
+    zone_name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A JSON Schema that the document of each plan has to satisfy.
+
+    Attributes:
+        file: its file, relative to the project's folder.
+        digest: of what it says.
+        schema: the schema.
+    """
+
+    file: str
+    digest: str
+    schema: Mapping[str, Any] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one plan may do, and when (R15); None does not limit.
+
+    Attributes:
+        windows: when it may be done, in any of them; always, if there are none.
+        closures: when it may not be done, whatever the windows.
+        policies: what the plan's document has to satisfy.
         labels: limits of all sets together that bear a label with this value.
         protected: what needs to be confirmed whatever its number.
     """
@@ -149,6 +208,9 @@ class Limits:
     max_cancels: int | None = None
     labels: Mapping[tuple[str, str], Limits] = field(default_factory=dict)
     protected: tuple[Protection, ...] = ()
+    windows: tuple[Window, ...] = ()
+    closures: tuple[Closure, ...] = ()
+    policies: tuple[Policy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +220,7 @@ class ProjectFile:
     Attributes:
         manifests: patterns of manifest files, relative to the project file.
         digest: of the document as parsed; comments and order of keys do not count.
+        policies: patterns of policies' files, relative to the project file.
         drift_ignore: patterns of ids of directories, configurations and batches that are no drift.
         locate: finds where the file's parts were written.
     """
@@ -170,6 +233,7 @@ class ProjectFile:
     limits: Limits
     digest: str
     locate: Locator = field(compare=False, repr=False)
+    policies: tuple[str, ...] = ()
     drift_ignore: tuple[str, ...] = ()
 
 

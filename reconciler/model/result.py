@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from reconciler.model.batch import Address, Batch, Key
-    from reconciler.model.plan import Action, Plan
+    from reconciler.model.plan import Action, Closed, Plan
 
 
 class Outcome(StrEnum):
@@ -83,6 +83,7 @@ class Applied:
         ended: why no further create was begun, or "".
         stopped: the signal that ended the run, or None.
         timed_out: whether its time was up.
+        closed: windows that closed while it went on, so that it did not begin everything.
     """
 
     plan: Plan
@@ -95,3 +96,4 @@ class Applied:
     ended: str = ""
     stopped: int | None = None
     timed_out: bool = False
+    closed: tuple[Closed, ...] = ()

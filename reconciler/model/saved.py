@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Since
 
 
 class SavedAction(NamedTuple):
@@ -36,6 +39,7 @@ class SavedPlan:
         state: digest of that lockfile's entries.
         manifests: digest of the manifests.
         targets: what it was made for; everything if empty.
+        since: what it was narrowed to by what had changed: the sets, so that git is not asked again.
         actions: all of its actions, sorted as in the plan.
     """
 
@@ -47,3 +51,4 @@ class SavedPlan:
     manifests: str
     targets: tuple[str, ...]
     actions: tuple[SavedAction, ...]
+    since: Since | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler.model.document import FORMAT_VERSION
 from reconciler.render.harmless import harmless
-from reconciler.render.json import FORMAT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from reconciler.model.document import FORMAT_VERSION, batch_document, time_text
 from reconciler.model.drift import DriftKind
 from reconciler.render.harmless import harmless
-from reconciler.render.json import FORMAT_VERSION, batch_document, time_text
 from reconciler.render.text import painted
 
 if TYPE_CHECKING:

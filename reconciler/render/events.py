@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from reconciler.model import events
+from reconciler.model.document import action_document, batch_document, plan_document, time_text, tracked_items
 from reconciler.model.plan import ActionKind
 from reconciler.model.result import Outcome, Result
 from reconciler.model.source import Severity
@@ -18,16 +19,8 @@ from reconciler.model.tracking import Happened
 from reconciler.render import drift as drift_text
 from reconciler.render import status as status_text
 from reconciler.render.harmless import harmless
-from reconciler.render.json import (
-    action_document,
-    applied_document,
-    batch_document,
-    diagnostics_document,
-    plan_document,
-    time_text,
-)
+from reconciler.render.json import applied_document, diagnostics_document
 from reconciler.render.text import closing_line, finding_lines, result_line, summary_line
-from reconciler.render.tracking import tracked_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -137,7 +130,7 @@ def _of_batch(
 
 _PLAN_PARTS = (
     *("digest", "lineage", "stateDigest", "manifestsDigest"),
-    *("summary", "breaches", "guarded", "selected"),
+    *("summary", "breaches", "guarded", "closed", "violations", "changedSince", "selected"),
 )
 _PLAN_LEVELS = {ActionKind.BLOCKED: "warn", ActionKind.UNRESOLVED: "error"}
 
@@ -152,7 +145,7 @@ def plan_events(plan: Plan) -> Iterator[dict[str, Any]]:
             yield _said("planned", message, level, action=item)
     yield from _watched(plan.tracked)
     payload = {part: document[part] for part in _PLAN_PARTS}
-    level = "error" if plan.breaches or plan.guarded else "info"
+    level = "error" if plan.breaches or plan.guarded or plan.refused else "info"
     yield _said("plan", closing_line(plan), level, **payload)
 
 
@@ -174,7 +167,16 @@ def applied_events(applied: Applied) -> Iterator[dict[str, Any]]:
     for address in applied.unresolved:
         message = f"{address}: whether a create took effect is not known"
         yield _said("unresolved", message, "error", address=str(address))
-    parts = ("planDigest", "summary", "ended", "interrupted", "timedOut", "notLookedAgain", "failedFiles")
+    parts = (
+        "planDigest",
+        "summary",
+        "ended",
+        "interrupted",
+        "timedOut",
+        "notLookedAgain",
+        "failedFiles",
+        "closed",
+    )
     payload = {part: document[part] for part in parts}
     yield _said("applied", summary_line(applied), **payload)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from reconciler.model.document import FORMAT_VERSION, action_document, batch_document, time_text
 from reconciler.model.explanation import Standing
 from reconciler.model.lock import Origin
 from reconciler.render.harmless import harmless
-from reconciler.render.json import FORMAT_VERSION, action_document, batch_document, time_text
 from reconciler.render.text import MARKS, painted
 
 if TYPE_CHECKING:

@@ -125,6 +125,8 @@ def plan_outputs(plan: Plan) -> dict[str, str]:
         "files": str(files),
         "over-limit": _truth(plan.breaches),
         "protected": _truth(plan.guarded),
+        "closed": _truth(plan.closed),
+        "policies-violated": _truth(plan.refused),
     }
 
 

@@ -1,4 +1,6 @@
-"""Plans, their outcomes and diagnostics as JSON documents, each with a ``formatVersion`` of its own.
+"""Outcomes and diagnostics as JSON documents, each with a ``formatVersion`` of its own.
+
+A plan's document is the model's (`model.document`), since policies are held against it as well.
 
 A newer minor version only adds keys; a newer major one may mean anything. The schemas stand in ``schemas/``.
 """
@@ -7,53 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler.model.document import (
+    FORMAT_VERSION,
+    action_document,
+    batch_document,
+    closed_document,
+    summary,
+    tracked_items,
+)
 from reconciler.model.source import Severity
-from reconciler.render.tracking import tracked_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
-    from reconciler.model.batch import Batch
-    from reconciler.model.plan import Action, Plan
     from reconciler.model.result import Applied
     from reconciler.model.source import Diagnostic
-
-FORMAT_VERSION = "1.0"
-
-
-def plan_document(plan: Plan, targets: Iterable[str] = ()) -> dict[str, Any]:
-    """A plan, and what it was made for."""
-    return {
-        "formatVersion": FORMAT_VERSION,
-        "kind": "Plan",
-        "lineage": plan.lineage,
-        "stateDigest": plan.state,
-        "manifestsDigest": plan.manifests,
-        "digest": plan.digest,
-        "summary": _summary(action.kind.value for action in plan.actions)
-        | {"not-selected": plan.not_selected},
-        "breaches": [breach._asdict() for breach in plan.breaches],
-        "guarded": [item._asdict() | {"address": str(item.address)} for item in plan.guarded],
-        "selected": [
-            {
-                "set": item.set,
-                "kind": item.kind.value,
-                "text": item.text,
-                "means": item.means,
-                "total": item.total,
-                "new": item.new,
-                "left": item.left,
-            }
-            for item in plan.selected
-        ],
-        "targets": sorted(targets),
-        "actions": [
-            action_document(action) | {"inputs": action.evidence.inputs if action.evidence else None}
-            for action in plan.actions
-        ],
-        "tracked": tracked_items(plan.tracked),
-    }
 
 
 def applied_document(applied: Applied) -> dict[str, Any]:
@@ -62,7 +32,7 @@ def applied_document(applied: Applied) -> dict[str, Any]:
         "formatVersion": FORMAT_VERSION,
         "kind": "Applied",
         "planDigest": applied.plan.digest,
-        "summary": _summary(result.outcome.value for result in applied.results),
+        "summary": summary(result.outcome.value for result in applied.results),
         "ended": applied.ended,
         "interrupted": applied.stopped is not None,
         "timedOut": applied.timed_out,
@@ -85,6 +55,7 @@ def applied_document(applied: Applied) -> dict[str, Any]:
         "unresolved": [str(address) for address in applied.unresolved],
         "batches": [batch_document(batch) for batch in applied.batches],
         "failedFiles": applied.failed_files,
+        "closed": [closed_document(item) for item in applied.closed],
         "tracked": tracked_items(applied.plan.tracked),
     }
 
@@ -107,47 +78,3 @@ def diagnostics_document(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
             for item in items
         ],
     }
-
-
-def action_document(action: Action) -> dict[str, Any]:
-    """What a plan says of one key, as all documents have it."""
-    return {
-        "address": str(action.address),
-        "key": str(action.key),
-        "action": action.kind.value,
-        "reason": action.reason.code.value,
-        "message": action.reason.text,
-        "endpoint": action.key.endpoint,
-        "project": action.key.project,
-        "directory": action.key.directory,
-        "directoryName": action.directory_name,
-        "job": action.key.job.value,
-        "configuration": action.key.configuration,
-        "files": action.files,
-        "batch": batch_document(action.batch),
-        "previousAddress": str(action.previous) if action.previous else None,
-    }
-
-
-def batch_document(batch: Batch | None) -> dict[str, Any] | None:
-    """A batch, as all documents have it."""
-    if batch is None:
-        return None
-    return {
-        "id": batch.id,
-        "status": batch.status.value,
-        "createdAt": time_text(batch.created_at),
-        "updatedAt": time_text(batch.updated_at),
-    }
-
-
-def _summary(names: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return dict(sorted(counts.items()))
-
-
-def time_text(moment: datetime | None) -> str | None:
-    """RFC 3339."""
-    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model.plan import ActionKind
+from reconciler.model.plan import ActionKind, Level
 from reconciler.model.result import Outcome
 from reconciler.model.source import Severity
 from reconciler.model.status import Health, Sync
@@ -16,7 +16,7 @@ from reconciler.model.tracking import Happened
 from reconciler.render import drift as drift_text
 from reconciler.render import status as status_text
 from reconciler.render.page import Page, Section, code, prose
-from reconciler.render.text import closing_line, summary_line
+from reconciler.render.text import closed_text, closing_line, lifting, since_line, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -53,8 +53,11 @@ def plan_page(plan: Plan, name: str) -> Page:
         name: the project's name.
     """
     notes = []
-    if plan.breaches or plan.guarded:
-        notes.append(f"To apply it all the same: `reconciler apply --confirm {plan.digest}`")
+    if plan.since is not None:
+        notes.append(prose(since_line(plan.since), _NOTE))
+    if (why := lifting(plan)) is not None:
+        what, colon, command = why.partition(": reconciler ")
+        notes.append(f"{what}: `reconciler {command}`" if colon else prose(why, _NOTE))
     sections = [
         Section(f"{len(rows):,} {words}", _ACTION, rows, folded)
         for kind, words, folded in _KINDS
@@ -92,6 +95,21 @@ def _gates(plan: Plan) -> Iterable[Section]:
     held = [(code(str(item.address)), code(item.what), code(item.source)) for item in plan.guarded]
     if held:
         yield Section(f"{len(held):,} protected", ("address", "what", "where"), held, folded=False)
+    for level, words in ((Level.ERROR, "against a policy"), (Level.WARNING, "warnings of policies")):
+        rows = [
+            (code(item.policy), code(item.address), code(item.at), prose(item.message))
+            for item in plan.violations
+            if item.level is level
+        ]
+        if rows:
+            columns = ("policy", "address", "at", "why")
+            yield Section(f"{len(rows):,} {words}", columns, rows, folded=False)
+    shut = [
+        (code(item.scope), prose(item.why), prose(item.locally or "not within a year"), code(item.source))
+        for item in plan.closed
+    ]
+    if shut:
+        yield Section("Not now", ("of", "why", "opens", "where"), shut, folded=False)
 
 
 def _selected(plan: Plan) -> Iterable[Section]:
@@ -150,6 +168,7 @@ _OUTCOMES = (
 def applied_page(applied: Applied, name: str) -> Page:
     """What an apply came to; duplicates first, since they cost money."""
     notes = []
+    notes += [f"Closed meanwhile: {prose(closed_text(item), _NOTE)}" for item in applied.closed]
     if applied.ended:
         notes.append(f"Ended early: {prose(applied.ended, _NOTE)}")
     if applied.timed_out:

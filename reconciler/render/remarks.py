@@ -6,22 +6,25 @@ shown, and how they are written, is the formats' business; places are found only
 
 from __future__ import annotations
 
+import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.model.batch import Address
 from reconciler.model.plan import ActionKind, ReasonCode
+from reconciler.model.plan import Level as PolicyLevel
 from reconciler.model.result import Outcome
 from reconciler.model.source import Severity
 from reconciler.model.status import Health, Sync
 from reconciler.model.tracking import Happened
+from reconciler.render.text import closed_text, violation_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.model.batch import Address
     from reconciler.model.drift import Drift
     from reconciler.model.errors import ReconcilerError
-    from reconciler.model.plan import Action, Plan
+    from reconciler.model.plan import Action, Closed, Plan, Violation
     from reconciler.model.result import Applied
     from reconciler.model.source import Diagnostic, Source
     from reconciler.model.status import StatusReport
@@ -87,10 +90,22 @@ def plan_remarks(plan: Plan) -> Iterator[Remark]:
     for item in plan.guarded:
         text = f"{item.address}: {item.what} ({item.source})"
         yield Remark(Level.ERROR, "Protected", text, None, item.address)
+    for violation in plan.violations:
+        yield _violated(violation)
+    for closed in plan.closed:
+        yield Remark(Level.NOTICE, "Not now", f"{closed_text(closed)} ({closed.source})")
     for action in plan.actions:
         if action.kind in (ActionKind.BLOCKED, ActionKind.UNRESOLVED):
             yield _not_done(action)
     yield from _tracked_remarks(plan.tracked)
+
+
+def _violated(item: Violation) -> Remark:
+    level = Level.ERROR if item.level is PolicyLevel.ERROR else Level.WARNING
+    address = None
+    with contextlib.suppress(ValueError):
+        address = Address.parse(item.address)
+    return Remark(level, "Policy", violation_text(item), None, address)
 
 
 def _not_done(action: Action) -> Remark:
@@ -143,11 +158,17 @@ def applied_remarks(applied: Applied) -> Iterator[Remark]:
         if address not in said_already:
             text = f"{address}: whether a create took effect is not known"
             yield Remark(Level.ERROR, "Unresolved", text, None, address)
+    yield from _closed_remarks(applied.closed)
     if applied.ended:
         yield Remark(Level.ERROR, "Ended early", applied.ended)
     if applied.timed_out:
         yield Remark(Level.ERROR, "Stopped", "the time of --timeout was up")
     yield from _tracked_remarks(applied.plan.tracked)
+
+
+def _closed_remarks(items: Iterable[Closed]) -> Iterator[Remark]:
+    for item in items:
+        yield Remark(Level.ERROR, "Closed meanwhile", f"{closed_text(item)} ({item.source})")
 
 
 def status_remarks(report: StatusReport) -> Iterator[Remark]:

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from reconciler.model.lock import PinKind
-from reconciler.model.plan import ActionKind
+from reconciler.model.plan import ActionKind, Level
 from reconciler.model.result import Outcome
 from reconciler.render.harmless import harmless
 from reconciler.render.tracking import tracked_lines, tracked_sentence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.model.events import Event
-    from reconciler.model.plan import Action, Plan
+    from reconciler.model.plan import Action, Closed, Plan, Since, Violation
     from reconciler.model.result import Applied, Finding, Result
 
 #: The marks of the actions, as they stand before each line.
@@ -72,6 +72,8 @@ def plan_lines(plan: Plan, *, verbose: bool = False, colour: bool = False) -> It
     if shown:
         yield ""
     yield from tracked_lines(plan.tracked, verbose=verbose, colour=colour)
+    if plan.since is not None:
+        yield harmless(since_line(plan.since))
     yield from _limit_lines(plan)
     yield closing_line(plan)
 
@@ -90,6 +92,8 @@ def closing_line(plan: Plan) -> str:
         text = "; ".join(part for part in parts if part) + "."
     if plan.not_selected:
         text += f" {_number(plan.not_selected, 'desired batch', 'desired batches')} not selected."
+    if plan.since is not None and plan.since.sets == ():
+        text += " Nothing was selected: no manifest has changed."
     if told := tracked_sentence(plan.tracked):
         text += f" {told}"
     return text
@@ -146,8 +150,45 @@ def _limit_lines(plan: Plan) -> Iterator[str]:
         )
     for item in plan.guarded:
         yield harmless(f"To be confirmed: {item.address}, {item.what} ({item.source}).")
-    if plan.breaches or plan.guarded:
-        yield f"To apply it all the same: reconciler apply --confirm {plan.digest}"
+    for violation in plan.violations:
+        yield harmless(f"{_POLICY[violation.level]}: {violation_text(violation)}.")
+    for closed in plan.closed:
+        yield harmless(f"Not now: {closed_text(closed)} ({closed.source}).")
+    if (why := lifting(plan)) is not None:
+        yield harmless(why)
+
+
+_POLICY = {Level.ERROR: "Against a policy", Level.WARNING: "Warning of a policy"}
+
+
+def violation_text(item: Violation) -> str:
+    """Which policy is violated, where, and what its author says."""
+    where = item.address or item.at
+    return f"{item.policy}: {f'{where}: ' if where else ''}{item.message.removesuffix('.')}"
+
+
+def closed_text(item: Closed) -> str:
+    """What is closed for whom, and when it opens."""
+    opens = f"opens {item.locally}" if item.opens else "does not open within a year"
+    return f"{f'{item.scope}: ' if item.scope else ''}{item.why}; {opens}"
+
+
+def lifting(plan: Plan) -> str | None:
+    """How what stands against a plan is lifted; None where nothing does."""
+    for_good = next((item for item in plan.refused if not item.confirmable), None)
+    if for_good is not None:
+        return f"No --confirm lifts {for_good.policy}: change the manifests, or select less with --target"
+    if plan.breaches or plan.guarded or plan.refused or plan.closed:
+        return f"To apply it all the same: reconciler apply --confirm {plan.digest}"
+    return None
+
+
+def since_line(since: Since) -> str:
+    """What ``--changed-since`` selected."""
+    against = f"since {since.ref} ({since.commit[:12]})"
+    if since.sets is None:
+        return f"Changed {against}: the project file, and so all sets."
+    return f"Changed {against}: {', '.join(since.sets) or 'no manifest'}."
 
 
 def _counts(plan: Plan, kinds: Iterable[tuple[ActionKind, str]]) -> str:
@@ -225,6 +266,8 @@ def applied_lines(applied: Applied) -> Iterator[str]:
         )
     if applied.timed_out:
         yield "Stopped: the time of --timeout was up. Run apply again; it goes on from here."
+    for closed in applied.closed:
+        yield harmless(f"Closed meanwhile: {closed_text(closed)} ({closed.source}). Run apply again then.")
     if applied.ended:
         yield f"Ended early: {harmless(applied.ended)}"
     yield summary_line(applied)

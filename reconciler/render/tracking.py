@@ -5,18 +5,15 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from reconciler.model.document import FORMAT_VERSION, tracked_items
 from reconciler.model.status import Health
 from reconciler.model.tracking import Happened
 from reconciler.render.harmless import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
 
     from reconciler.model.tracking import TrackedChange
-    from reconciler.model.watched import Watched
-
-FORMAT_VERSION = "1.0"
 
 #: The marks, as they stand before each line; where an action has the same mark, it means the same.
 MARKS = {
@@ -96,37 +93,3 @@ def refreshed_lines(changes: Sequence[TrackedChange], *, colour: bool = False) -
 def refreshed_document(changes: Sequence[TrackedChange]) -> dict[str, Any]:
     """What a refresh came to."""
     return {"formatVersion": FORMAT_VERSION, "kind": "Refreshed", "tracked": tracked_items(changes)}
-
-
-def tracked_items(changes: Iterable[TrackedChange]) -> list[dict[str, Any]]:
-    """Watched batches, in the order given."""
-    return [
-        {
-            "address": str(change.address),
-            "endpoint": change.id.endpoint,
-            "id": change.id.id,
-            "change": change.happened.value,
-            "message": change.reason,
-            "health": change.health.value if change.health else None,
-            "now": _watched(change.now),
-            "before": _watched(change.before),
-        }
-        for change in changes
-    ]
-
-
-def _watched(watched: Watched | None) -> dict[str, Any] | None:
-    if watched is None:
-        return None
-    counts = watched.counts
-    return {
-        "status": watched.status.value,
-        "word": watched.word,
-        "createdAt": _time(watched.created_at),
-        "updatedAt": _time(watched.updated_at),
-        "files": counts._asdict() if counts else None,
-    }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None

@@ -50,8 +50,10 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("plan",): [
         [],
         ["--format", "json", "--verbose"],
+        ["--changed-since", "HEAD"],
         ["--format", "github", "--json-into", "plan.json", "--markdown-into", "plan.md"],
     ],
+    ("policy", "test"): [[], ["reconciler.yaml"], ["--plan", "nowhere.json", "--format", "json"]],
     ("refresh",): [[], ["--format", "json"]],
     ("results",): [["--deep"], ["--format", "csv"]],
     ("schema",): [["lock"], ["no-such-kind"]],

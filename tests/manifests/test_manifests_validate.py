@@ -133,7 +133,7 @@ SECRET = "expected {env: VARIABLE}: a secret stands in an environment variable, 
         (
             batch_set(rest="  zzz: []\n"),
             [
-                "a.yaml:8:3: spec.zzz: unknown key 'zzz'; known here: 'canary', 'dependsOn', 'directories', 'job', 'limits', 'maxFailedFiles', 'onRemove', 'provider', 'removed', 'rerun', 'webhooks'"
+                "a.yaml:8:3: spec.zzz: unknown key 'zzz'; known here: 'canary', 'closed', 'dependsOn', 'directories', 'job', 'limits', 'maxFailedFiles', 'onRemove', 'provider', 'removed', 'rerun', 'webhooks', …"
             ],
         ),
         (

@@ -179,7 +179,9 @@ def test_outputs_say_what_steps_decide_by() -> None:
         "forgets": "0",
         "keeps": "0",
         "moves": "0",
+        "closed": "false",
         "over-limit": "false",
+        "policies-violated": "false",
         "protected": "false",
         "unresolved": "0",
     }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reconciler.model.audit import AuditFault, Verified
 from reconciler.model.batch import Address, Batch, FileCounts, JobType, Key, Status
+from reconciler.model.document import plan_document
 from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
 from reconciler.model.result import Applied, Finding, Outcome, Result
 from reconciler.model.source import Diagnostic, Severity, Source
@@ -20,7 +21,7 @@ from reconciler.model.status import Health
 from reconciler.model.tracking import Happened, TrackedChange
 from reconciler.model.watched import Watched, WatchedId
 from reconciler.render.audit import verified_document
-from reconciler.render.json import applied_document, diagnostics_document, plan_document
+from reconciler.render.json import applied_document, diagnostics_document
 from reconciler.render.tracking import refreshed_document
 
 if TYPE_CHECKING:

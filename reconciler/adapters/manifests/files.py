@@ -14,6 +14,7 @@ import stat
 from fnmatch import translate
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.adapters.manifests.json_reader import read_json
 from reconciler.adapters.manifests.reader import read_documents
 from reconciler.model.source import Diagnostic, Document, Severity, Source
 
@@ -67,6 +68,22 @@ def find_manifests(
     return sorted(found.values()), tuple(sorted(diagnostics))
 
 
+def fits(patterns: Sequence[str], name: str) -> bool:
+    """Whether a relative name is one that these patterns would find, were there such a file."""
+    names = name.split("/")
+    return any(_leads(_parts(pattern), names) for pattern in patterns if not _pattern_fault(pattern))
+
+
+def _leads(parts: Sequence[str], names: Sequence[str]) -> bool:
+    if not parts or not names:
+        return not parts and not names
+    part, name = parts[0], names[0]
+    hidden = name.startswith(".") and not part.startswith(".")
+    if part == "**":
+        return _leads(parts[1:], names) or (not hidden and _leads(parts, names[1:]))
+    return not hidden and re.fullmatch(translate(part), name) is not None and _leads(parts[1:], names[1:])
+
+
 def read_manifest(folder: Path, file: str) -> tuple[tuple[Document, ...], tuple[Diagnostic, ...]]:
     """Read one file, at most ``MAX_BYTES`` of it.
 
@@ -77,15 +94,27 @@ def read_manifest(folder: Path, file: str) -> tuple[tuple[Document, ...], tuple[
     Returns:
         The file's documents, and one diagnostic if it cannot be read, else what is wrong with its text.
     """
+    data = _data(folder, file)
+    return ((), (data,)) if isinstance(data, Diagnostic) else read_documents(data, shown_name(file))
+
+
+def read_json_file(folder: Path, file: str) -> tuple[Document | None, tuple[Diagnostic, ...]]:
+    """Read one file with a JSON object, such as a policy; likewise."""
+    data = _data(folder, file)
+    return (None, (data,)) if isinstance(data, Diagnostic) else read_json(data, shown_name(file))
+
+
+def _data(folder: Path, file: str) -> bytes | Diagnostic:
+    """A file's bytes, or why they cannot be had."""
     try:
         data = _read(folder / file)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        return (), (Diagnostic(Source(shown_name(file)), f"the file cannot be read: {reason}"),)
+        return Diagnostic(Source(shown_name(file)), f"the file cannot be read: {reason}")
     if data is None:
         message = f"the file is larger than {MAX_BYTES // 1024**2} MiB: divide it"
-        return (), (Diagnostic(Source(shown_name(file)), message),)
-    return read_documents(data, shown_name(file))
+        return Diagnostic(Source(shown_name(file)), message)
+    return data
 
 
 def shown_name(name: str) -> str:

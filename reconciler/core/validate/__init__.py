@@ -10,9 +10,11 @@ from reconciler.core.validate.environment import unset_variables
 from reconciler.core.validate.installed import foreign_types
 from reconciler.core.validate.manifests import Manifests, validate_manifests
 from reconciler.core.validate.project import validate_project
+from reconciler.core.validate.windows import Zones
 
 __all__ = [
     "Manifests",
+    "Zones",
     "foreign_types",
     "project_digest",
     "unset_variables",

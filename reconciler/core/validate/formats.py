@@ -6,7 +6,7 @@ exist, and where an API key may be sent. Every reader raises ValueError with a s
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -61,6 +61,18 @@ def moment(text: str) -> datetime:
         raise ValueError("there is no such day or time") from error
 
 
+def day(text: str) -> date:
+    """A day of the calendar.
+
+    Raises:
+        ValueError: there is no such day, such as 30 February.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("there is no such day") from error
+
+
 def base_url(text: str) -> str:
     """A service's URL without a trailing slash: https, or http that does not leave this machine.
 
@@ -100,6 +112,7 @@ def _loopback(host: str) -> bool:
 FORMATS: Mapping[str, Callable[[str], object]] = {
     "base-url": base_url,
     "date-time": moment,
+    "day": day,
     "max-age": max_age,
     "settle-time": settle_time,
 }

@@ -18,6 +18,7 @@ from reconciler.core.validate.faults import Fault, placed
 from reconciler.core.validate.kinds import BATCH_SET, PROJECT, TRACKED_BATCH, kind_faults
 from reconciler.core.validate.schema import MAX_FAULTS, Checker
 from reconciler.core.validate.sets import batch_set, tracked_batch
+from reconciler.core.validate.windows import ONLY_UTC, Zones, window_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,6 +49,7 @@ def validate_manifests(
     schemas: Mapping[str, Mapping[str, Any]],
     *,
     unread: bool = False,
+    zones: Zones = ONLY_UTC,
 ) -> Manifests:
     """Make values of all manifests, and find all their faults.
 
@@ -56,9 +58,10 @@ def validate_manifests(
         project: the project file, or None when it has faults of its own: providers are then not judged.
         schemas: the JSON Schemas by kind.
         unread: whether some manifest could not be read; what it may have held is then not called missing.
+        zones: the time zones that there are.
     """
     ordered = sorted(documents, key=lambda document: document.source)
-    walk = _Walk(schemas)
+    walk = _Walk(schemas, zones)
     for document in ordered:
         walk.take(document)
     walk.compare(project, unread=unread)
@@ -69,7 +72,8 @@ def validate_manifests(
 class _Walk:
     """One pass over the documents, and one over their values."""
 
-    def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, schemas: Mapping[str, Mapping[str, Any]], zones: Zones) -> None:
+        self._zones = zones
         self.faults: dict[Document, list[Fault]] = {}
         self.sets: dict[Document, BatchSet] = {}
         self.tracked: dict[Document, TrackedBatch] = {}
@@ -90,10 +94,11 @@ class _Walk:
         if not faults:
             self._judged.append(document)
             faults = self._checkers[str(kind)].faults(document.value)
+            faults = faults or list(window_faults(document, self._zones))
         if faults:
             self.faults[document] = faults
         elif kind == BATCH_SET:
-            self.sets[document] = batch_set(document)
+            self.sets[document] = batch_set(document, self._zones)
         else:
             self.tracked[document] = tracked_batch(document)
 

@@ -12,6 +12,7 @@ from reconciler.core.validate.installed import NO_KINDS, foreign_faults, foreign
 from reconciler.core.validate.kinds import PROJECT, kind_faults
 from reconciler.core.validate.limits import label_limits, limits_of, protections
 from reconciler.core.validate.schema import Checker
+from reconciler.core.validate.windows import ONLY_UTC, Zones, closures_of, window_faults, windows_of
 from reconciler.model.canonical import digest
 from reconciler.model.project import (
     DEFAULT_SETTLE,
@@ -38,6 +39,7 @@ def validate_project(
     *,
     file: str,
     kinds: Kinds = NO_KINDS,
+    zones: Zones = ONLY_UTC,
 ) -> tuple[ProjectFile | None, tuple[Diagnostic, ...]]:
     """The project file's value, or what is wrong with it.
 
@@ -46,6 +48,7 @@ def validate_project(
         schemas: the JSON Schemas by kind.
         file: the project file's name, for when it has no document.
         kinds: the kinds of providers beside ours that the documents name, as far as they are installed.
+        zones: the time zones that there are.
 
     Returns:
         The value, or None; and diagnostics, sorted. There is a value exactly if there is no error.
@@ -67,12 +70,14 @@ def validate_project(
             if not faults:
                 diagnostics += placed(document, Checker(schemas[PROJECT]).faults(document.value))
                 diagnostics += placed(document, foreign_faults(document.value, kinds))
+                if not diagnostics:
+                    diagnostics += placed(document, window_faults(document, zones))
     if not projects and not diagnostics:
         message = "the file holds no Project: `reconciler init` writes one to begin with"
         diagnostics.append(Diagnostic(Source(file), message))
     if diagnostics:
         return None, tuple(sorted(diagnostics))
-    return _build(projects[0], kinds), ()
+    return _build(projects[0], kinds, zones), ()
 
 
 def _spec(document: Document) -> Mapping[str, Any]:
@@ -81,7 +86,7 @@ def _spec(document: Document) -> Mapping[str, Any]:
     return spec
 
 
-def _build(document: Document, kinds: Kinds) -> ProjectFile:
+def _build(document: Document, kinds: Kinds, zones: Zones) -> ProjectFile:
     value: Mapping[str, Any] = document.value
     spec = _spec(document)
     state, limits = spec.get("state", {}), spec.get("limits", {})
@@ -97,7 +102,10 @@ def _build(document: Document, kinds: Kinds) -> ProjectFile:
             limits_of(limits),
             labels=MappingProxyType(label_limits(limits)),
             protected=protections(spec.get("protect", ()), document.locate),
+            windows=windows_of(spec, document.locate, zones),
+            closures=closures_of(spec, document.locate, zones),
         ),
+        policies=tuple(spec.get("policies", ())),
         drift_ignore=tuple(spec.get("drift", {}).get("ignore", ())),
         digest=digest(value),
         locate=document.locate,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.validate.formats import max_age, moment
 from reconciler.core.validate.limits import limits_of
+from reconciler.core.validate.windows import ONLY_UTC, Zones, closures_of, windows_of
 from reconciler.model.batch import JobType
 from reconciler.model.canonical import digest
 from reconciler.model.manifest import (
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from reconciler.model.source import Document
 
 
-def batch_set(document: Document) -> BatchSet:
+def batch_set(document: Document, zones: Zones = ONLY_UTC) -> BatchSet:
     """The value of a document that fits the schema of BatchSet."""
     metadata: Mapping[str, Any] = _metadata(document)
     spec: Mapping[str, Any] = _spec(document)
@@ -51,7 +53,11 @@ def batch_set(document: Document) -> BatchSet:
         depends_on=tuple(spec.get("dependsOn", [])),
         canary=int(spec.get("canary", 0)),
         max_failed_files=float(str(spec.get("maxFailedFiles", "0%")).removesuffix("%")),
-        limits=limits_of(spec.get("limits", {})),
+        limits=replace(
+            limits_of(spec.get("limits", {})),
+            windows=windows_of(spec, document.locate, zones),
+            closures=closures_of(spec, document.locate, zones),
+        ),
         removed=tuple(spec.get("removed", [])),
         on_remove=OnRemove(spec.get("onRemove", "keep")),
     )

@@ -12,6 +12,7 @@ from engine_world import CONFIGURATION, World, wanted
 from reconciler.model.batch import Status
 from reconciler.model.desired import DesiredBatch
 from reconciler.model.errors import LimitError
+from reconciler.model.events import Starting
 from reconciler.model.lock import Origin
 from reconciler.model.manifest import Rerun
 from reconciler.model.plan import ActionKind
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from reconciler.model.events import Event
     from reconciler.model.result import Applied
 
 TAKES = 100.0
@@ -157,12 +159,11 @@ def test_the_window_is_asked_for_again_right_before_the_first_byte(tmp_path: Pat
 
     world.service.on_request = pass_time
 
-    def approve(*_: object) -> bool:
+    def listen(event: Event) -> None:
         nonlocal slow
-        slow = True
-        return True
+        slow = slow or isinstance(event, Starting)
 
-    world.on_events = lambda event: approve() if type(event).__name__ == "Starting" else None
+    world.on_events = listen
     applied = world.apply(limits=limits)
     assert plan.count(ActionKind.CREATE) == 3
     assert not world.service.rows

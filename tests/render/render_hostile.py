@@ -7,7 +7,20 @@ from datetime import UTC, datetime, timedelta
 from reconciler.model.batch import Address, Batch, FileCounts, Home, JobType, Key, Status
 from reconciler.model.drift import Deviation, Drift, DriftKind, Unseen
 from reconciler.model.lock import PinKind
-from reconciler.model.plan import Action, ActionKind, Breach, Guarded, Plan, Reason, ReasonCode, Selected
+from reconciler.model.plan import (
+    Action,
+    ActionKind,
+    Breach,
+    Closed,
+    Guarded,
+    Level,
+    Plan,
+    Reason,
+    ReasonCode,
+    Selected,
+    Since,
+    Violation,
+)
 from reconciler.model.result import Applied, Finding, Outcome, Result
 from reconciler.model.source import Diagnostic, Severity, Source
 from reconciler.model.status import Health, StatusReport, StatusRow, Sync
@@ -88,6 +101,11 @@ def tracked(name: str, happened: Happened) -> TrackedChange:
     )
 
 
+def closed(name: str) -> Closed:
+    """Windows of that name."""
+    return Closed(name, name, name, NOW, name)
+
+
 def plan(names: tuple[str, ...] = NAMES) -> Plan:
     """A plan with an action of each kind for each name."""
     return Plan(
@@ -97,6 +115,14 @@ def plan(names: tuple[str, ...] = NAMES) -> Plan:
         lineage="lineage",
         breaches=tuple(Breach("maxCreates", 1, 2, name) for name in names),
         guarded=tuple(Guarded(Address("set", name), name, name) for name in names),
+        closed=tuple(closed(name) for name in names),
+        violations=tuple(
+            Violation(name, f"set/{name}", name, name, level, confirmable=level is Level.ERROR)
+            for name in names
+            for level in Level
+        ),
+        targets=names,
+        since=Since(names[0], names[0], names) if names else None,
         selected=tuple(Selected(name, PinKind.NAME, name, name, 1, 1, 0) for name in names),
         tracked=tuple(tracked(name, happened) for name in names for happened in Happened),
     )
@@ -121,6 +147,7 @@ def applied(names: tuple[str, ...] = NAMES) -> Applied:
         ended=names[0],
         timed_out=True,
         stopped=2,
+        closed=tuple(closed(name) for name in names),
     )
 
 

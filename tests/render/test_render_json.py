@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from reconciler.model.audit import AuditFault, Verified
 from reconciler.model.batch import Address, Batch, FileCounts, JobType, Key, Status
 from reconciler.model.document import plan_document
-from reconciler.model.plan import Action, ActionKind, Breach, Plan, Reason, ReasonCode
+from reconciler.model.plan import (
+    Action,
+    ActionKind,
+    Breach,
+    Closed,
+    Level,
+    Plan,
+    Reason,
+    ReasonCode,
+    Since,
+    Violation,
+)
 from reconciler.model.result import Applied, Finding, Outcome, Result
 from reconciler.model.source import Diagnostic, Severity, Source
 from reconciler.model.status import Health
@@ -54,6 +65,9 @@ _actions = st.builds(
     evidence=st.none(),
 )
 _breaches = st.builds(Breach, st.sampled_from(["maxCreates", "maxFiles"]), st.integers(0), st.integers(0))
+_closed = st.builds(Closed, _texts, _texts, _texts, _times, _texts)
+_violations = st.builds(Violation, _texts, _texts, _texts, _texts, st.sampled_from(Level), st.booleans())
+_since = st.builds(Since, _texts, _texts, st.none() | st.lists(_texts, max_size=2).map(tuple))
 _watched_ids = st.builds(WatchedId, _texts, _texts)
 _counts = st.none() | st.builds(FileCounts, st.integers(0), st.integers(0))
 _watched = st.none() | st.builds(
@@ -85,6 +99,10 @@ _plans = st.builds(
     manifests=st.just(_digest),
     breaches=st.lists(_breaches, max_size=2).map(tuple),
     tracked=st.lists(_tracked, max_size=2).map(tuple),
+    closed=st.lists(_closed, max_size=2).map(tuple),
+    violations=st.lists(_violations, max_size=2).map(tuple),
+    targets=st.lists(_texts, max_size=2).map(tuple),
+    since=st.none() | _since,
 )
 _results = st.builds(Result, _actions, st.sampled_from(Outcome), _texts, st.none() | _batches)
 _findings = st.builds(Finding, _addresses, _keys, st.lists(_texts, max_size=3).map(tuple), st.booleans())
@@ -98,6 +116,7 @@ _applied = st.builds(
     ended=_texts,
     stopped=st.none() | st.just(2),
     timed_out=st.booleans(),
+    closed=st.lists(_closed, max_size=2).map(tuple),
     not_looked_again=st.lists(_addresses, max_size=2).map(tuple),
 )
 _sources = st.builds(Source, _texts, st.integers(1, 99), st.integers(1, 99))

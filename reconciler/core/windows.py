@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: So many days ahead an opening is looked for.
 HORIZON = 400
+_SOON = 9
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
@@ -85,9 +86,13 @@ def _within(closure: Closure, now: datetime) -> bool:
 
 def _opening(limits: Limits, now: datetime) -> datetime | None:
     """The first moment after now at which nothing is closed: something begins or ends then."""
-    for moment in sorted(set(_turns(limits, now))):
-        if moment > now and closed_at(limits, moment) is False:
-            return moment
+    # Nearly always it is within days; looking a year ahead at once takes 8 ms.
+    for days in (_SOON, HORIZON):
+        for moment in sorted(set(_turns(limits, now, days))):
+            if moment > now and not closed_at(limits, moment):
+                if days == _SOON and moment > now + _DAY * (_SOON - 1):
+                    break
+                return moment
     return None
 
 
@@ -98,13 +103,13 @@ def closed_at(limits: Limits, moment: datetime) -> bool:
     return bool(limits.windows) and not any(_open(item, moment) for item in limits.windows)
 
 
-def _turns(limits: Limits, now: datetime) -> Iterator[datetime]:
+def _turns(limits: Limits, now: datetime, days: int) -> Iterator[datetime]:
     """Moments at which something may open: windows begin, closures end, or clocks are changed."""
     zones: set[tzinfo] = set()
     for window in limits.windows:
         zones.add(window.zone)
         today = now.astimezone(window.zone).date()
-        for day in (today + _DAY * ahead for ahead in range(-1, HORIZON)):
+        for day in (today + _DAY * ahead for ahead in range(-1, days)):
             if day.weekday() in window.days:
                 yield _moment(day, window.start, window.zone)
     for closure in limits.closures:
@@ -112,7 +117,7 @@ def _turns(limits: Limits, now: datetime) -> Iterator[datetime]:
         yield from _midnight(closure.last + _DAY, closure.zone)
     for zone in zones:
         today = now.astimezone(zone).date()
-        for day in (today + _DAY * ahead for ahead in range(-1, HORIZON)):
+        for day in (today + _DAY * ahead for ahead in range(-1, days)):
             yield from _midnight(day, zone)
 
 

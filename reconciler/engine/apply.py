@@ -143,7 +143,7 @@ async def apply(
         not_looked_again=tuple(sorted({item.intent.address for item in run.second_looks.values()})),
         stopped=run.stop.signal,
         timed_out=run.stop.timed_out,
-        closed=tuple(shut for _, shut in sorted(hours.shut.items())),
+        closed=hours.left(results),
     )
 
 

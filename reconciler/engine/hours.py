@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.windows import closed
 from reconciler.model.project import Limits
+from reconciler.model.result import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from reconciler.model.batch import Key
     from reconciler.model.manifest import BatchSet
     from reconciler.model.plan import Action, Closed
     from reconciler.model.ports import Clock
+    from reconciler.model.result import Result
 
 
 @dataclass
@@ -43,13 +46,24 @@ class Hours:
         if action.key in self.lifted:
             return ""
         now, name = self.clock.now(), action.address.set
-        found = closed(self.limits, now)
+        found = self._closed(self.limits, now, "")
         if found is None and (there := self.sets.get(name)) is not None:
-            found = closed(there.limits, now, f"set {name}")
-        if found is None:
-            return ""
-        self.shut.setdefault(found.scope, found)
-        return f"{found.why} by now; {opening(found)}"
+            found = self._closed(there.limits, now, f"set {name}")
+        return f"{found.why} by now; {opening(found)}" if found else ""
+
+    def left(self, results: Iterable[Result]) -> tuple[Closed, ...]:
+        """What turned out to be closed, if anything was left undone."""
+        undone = any(result.outcome is Outcome.NOT_STARTED for result in results)
+        return tuple(item for _, item in sorted(self.shut.items())) if undone else ()
+
+    def _closed(self, limits: Limits, now: datetime, scope: str) -> Closed | None:
+        known = self.shut.get(scope)
+        if known is not None and (known.opens is None or now < known.opens):
+            return known
+        found = closed(limits, now, scope)
+        if found is not None:
+            self.shut[scope] = found
+        return found
 
 
 def opening(item: Closed) -> str:

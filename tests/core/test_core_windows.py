@@ -75,6 +75,15 @@ TWICE = Limits(windows=(window("01:00", "02:30", frozenset({6})),))
         (Limits(windows=(window("00:00", "24:00", frozenset({6}), "UTC"),)), "2026-11-22 23:59", "open"),
         (Limits(windows=(window(), window("12:00", "13:00", frozenset({5})))), "2026-11-28 11:30", "open"),
         (Limits(closures=(closure("2000-01-01", "2999-12-31"),)), "2026-11-22 00:00", "2999-12-31 23:00"),
+        # Far away: what is closed ends while no window is open, and something else ends later, in one.
+        (
+            Limits(
+                windows=(window("00:00", "24:00", frozenset({0})),),
+                closures=(closure("2026-11-20", "2026-12-11"), closure("2026-12-16", "2026-12-20")),
+            ),
+            "2026-11-22 00:00",
+            "2026-12-13 23:00",
+        ),
         # A window within what is closed for longer than anybody looks ahead.
         (
             Limits(windows=(window(),), closures=(closure("2026-01-01", "2029-01-01"),)),

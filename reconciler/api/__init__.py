@@ -11,6 +11,7 @@ from reconciler.api.auditing import (
     verify_audit,
     why,
 )
+from reconciler.api.commenting import changes, comment_mark, comment_place, not_reviewed, post_comment
 from reconciler.api.doing import (
     apply,
     cancel,
@@ -46,7 +47,10 @@ __all__ = [
     "apply",
     "browse",
     "cancel",
+    "changes",
     "checkpoint_audit",
+    "comment_mark",
+    "comment_place",
     "drift",
     "explain",
     "export",
@@ -56,8 +60,10 @@ __all__ = [
     "install_merge_driver",
     "load",
     "merge_lock",
+    "not_reviewed",
     "places",
     "plan",
+    "post_comment",
     "push_lock",
     "read_audit",
     "read_plan",

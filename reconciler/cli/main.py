@@ -14,6 +14,7 @@ from reconciler import __version__
 from reconciler.cli.apply import apply_command
 from reconciler.cli.audit import audit_group
 from reconciler.cli.by_hand import cancel_command, import_command, lock_group
+from reconciler.cli.comment import comment_command
 from reconciler.cli.console import echo, say_error
 from reconciler.cli.drift import drift_command
 from reconciler.cli.emulator import emulator_command
@@ -62,6 +63,7 @@ for _command in (
     import_command,
     refresh_command,
     lock_group,
+    comment_command,
     explain_command,
     drift_command,
     export_command,

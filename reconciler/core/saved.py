@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _STANDS = frozenset({ActionKind.ADOPT, ActionKind.KEEP})
 
 
+def changes(saved: SavedPlan) -> bool:
+    """Whether a saved plan does anything."""
+    return any(_does(action) for action in saved.actions)
+
+
 def staleness(saved: SavedPlan, plan: Plan, lock: Lock) -> str:
     """Why a saved plan may not be applied any more; "" when it still may.
 

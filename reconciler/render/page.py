@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.model.comment import LONGEST_MARK
 from reconciler.render.harmless import harmless
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ class Limit(NamedTuple):
         return len(text.encode()) if self.bytes else len(text.encode("utf-16-le")) // 2
 
 
-#: The longest comment that each takes, and a step's summary on GitHub.
+#: The longest comment that each takes, less the mark that `reconciler comment` puts in front; and a step's
+#: summary on GitHub.
 LIMITS: Mapping[str, Limit] = {
-    "github": Limit(65_536),
-    "gitlab": Limit(1_000_000),
+    "github": Limit(65_536 - LONGEST_MARK),
+    "gitlab": Limit(1_000_000 - LONGEST_MARK),
     "bitbucket": Limit(32_768, folds=False),
     "none": Limit(None),
 }

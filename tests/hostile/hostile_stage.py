@@ -35,6 +35,7 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("audit", "verify"): [[], ["--format", "json"]],
     ("audit", "why"): [["bat-1"], ["dfl-nowhere", "--format", "json"]],
     ("cancel",): [["invoices/DIR", "--auto-approve"], ["invoices/nowhere"]],
+    ("comment",): [["reconciler.yaml"], ["nowhere", "--service", "github"]],
     ("completion",): [["bash"]],
     ("drift",): [[], ["--verbose", "--format", "json"], ["--format", "markdown"]],
     ("emulator",): [["--root", "nowhere"], ["--faults", "reconciler.yaml"]],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REPOSITORY = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9._-]+/(?!\.{1,2}$)[A-Za-z0-9._-]+", re.ASCII)
-_PROJECT = re.compile(r"[0-9]{1,18}|[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+", re.ASCII)
+_PROJECT = re.compile(r"[0-9]{1,18}|(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40,64}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

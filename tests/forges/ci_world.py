@@ -218,7 +218,7 @@ class GitHubRunner:
         temporary = where.with_name(f"{where.name}-temp")
         temporary.mkdir()
         (temporary / "event.json").write_text(json.dumps(event))
-        environ = environment(self.world.forge, "github", **more) | {
+        environ = environment(self.world.forge, "github") | more | {
             "GITHUB_EVENT_PATH": str(temporary / "event.json"),
             "GITHUB_STEP_SUMMARY": str(temporary / "summary.md"),
             "GITHUB_OUTPUT": str(temporary / "output"),
@@ -296,13 +296,13 @@ class GitLabRunner:
 
     def job(self, name: str, where: Path, number: int | None, more: dict[str, str]) -> Ran:
         there = yaml.safe_load((where / ".gitlab-ci.yml").read_text())
-        job = {"script": []}
+        job: dict[str, Any] = {}
         names = [name]
         while extended := there[names[-1]].get("extends"):
             names.append(extended)
         for part in reversed(names):
             job |= there[part]
-        environ = environment(self.world.forge, "gitlab", number=number, **more) | {
+        environ = environment(self.world.forge, "gitlab", number=number) | more | {
             "CI_COMMIT_BRANCH": "main",
             "CI_DEFAULT_BRANCH": "main",
             "CI_PROJECT_DIR": str(where),

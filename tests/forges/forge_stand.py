@@ -106,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
         forge.asked.append((self.command, self.path))
-        token = self.headers.get("PRIVATE-TOKEN") or self.headers.get("Authorization", "")
+        token = str(self.headers.get("PRIVATE-TOKEN") or self.headers.get("Authorization", ""))
         forge.tokens.add(token.removeprefix("Bearer "))
         fault = next(
             (f for f in forge.faults if f.method == self.command and re.search(f.path, self.path)), None

@@ -71,7 +71,7 @@ def after_merge(forge: Forge, patch: pytest.MonkeyPatch, service: str = "github"
     patch.delenv("GITHUB_EVENT_PATH", raising=False)
     patch.delenv("CI_MERGE_REQUEST_IID", raising=False)
     more = {"GITHUB_EVENT_NAME": "push", "GITHUB_SHA": MERGED, "CI_COMMIT_SHA": MERGED}
-    for name, value in environment(forge, service, **more).items():
+    for name, value in (environment(forge, service) | more).items():
         patch.setenv(name, value)
 
 

@@ -273,10 +273,10 @@ def test_the_hooks_run_where_a_project_is(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "p" / "batches" / "receipts.yaml").write_text("kind: Nothing\n")
-    done = subprocess.run(
+    failed = subprocess.run(
         [_BIN / "reconciler", "validate"], cwd=tmp_path / "p", capture_output=True, check=False
     )
-    assert done.returncode == 1
+    assert failed.returncode == 1
     matches = [
         name
         for name in ("reconciler.yaml", "batches/a.yml", "audit/x.jsonl")

@@ -45,7 +45,7 @@ def plan(digest: str = DIGEST, kind: str = "create") -> SavedPlan:
 
 def runner(forge: Forge, service: Service, commit: str = MERGED) -> dict[str, str]:
     name = "GITHUB_SHA" if service is Service.GITHUB else "CI_COMMIT_SHA"
-    return environment(forge, service, **{name: commit, "GITHUB_EVENT_NAME": "push"})
+    return environment(forge, service) | {name: commit, "GITHUB_EVENT_NAME": "push"}
 
 
 def why_not(

@@ -218,15 +218,19 @@ class GitHubRunner:
         temporary = where.with_name(f"{where.name}-temp")
         temporary.mkdir()
         (temporary / "event.json").write_text(json.dumps(event))
-        environ = environment(self.world.forge, "github") | more | {
-            "GITHUB_EVENT_PATH": str(temporary / "event.json"),
-            "GITHUB_STEP_SUMMARY": str(temporary / "summary.md"),
-            "GITHUB_OUTPUT": str(temporary / "output"),
-            "GITHUB_WORKSPACE": str(where),
-            "GITHUB_REF": "refs/heads/main",
-            "GITHUB_REF_NAME": "main",
-            "RUNNER_TEMP": str(temporary),
-        }
+        environ = (
+            environment(self.world.forge, "github")
+            | more
+            | {
+                "GITHUB_EVENT_PATH": str(temporary / "event.json"),
+                "GITHUB_STEP_SUMMARY": str(temporary / "summary.md"),
+                "GITHUB_OUTPUT": str(temporary / "output"),
+                "GITHUB_WORKSPACE": str(where),
+                "GITHUB_REF": "refs/heads/main",
+                "GITHUB_REF_NAME": "main",
+                "RUNNER_TEMP": str(temporary),
+            }
+        )
         del environ["GITHUB_TOKEN"]  # a step gets it where the file says so
         there = where / ".github" / "workflows" / f"{workflow}.yml"
         [job] = yaml.safe_load(there.read_text())["jobs"].values()
@@ -302,13 +306,17 @@ class GitLabRunner:
             names.append(extended)
         for part in reversed(names):
             job |= there[part]
-        environ = environment(self.world.forge, "gitlab", number=number) | more | {
-            "CI_COMMIT_BRANCH": "main",
-            "CI_DEFAULT_BRANCH": "main",
-            "CI_PROJECT_DIR": str(where),
-            "CI_PROJECT_PATH": REPOSITORY,
-            "CI_PROJECT_URL": str(self.world.remote).removesuffix(".git"),
-            "CI_SERVER_HOST": "gitlab.example.com",
-        }
+        environ = (
+            environment(self.world.forge, "gitlab", number=number)
+            | more
+            | {
+                "CI_COMMIT_BRANCH": "main",
+                "CI_DEFAULT_BRANCH": "main",
+                "CI_PROJECT_DIR": str(where),
+                "CI_PROJECT_PATH": REPOSITORY,
+                "CI_PROJECT_URL": str(self.world.remote).removesuffix(".git"),
+                "CI_SERVER_HOST": "gitlab.example.com",
+            }
+        )
         script = "\n".join([*job["before_script"], *job["script"]])
         return self.world.run(["bash", "-eo", "pipefail", "-c"], script, where, environ | job["variables"])

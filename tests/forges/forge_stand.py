@@ -9,7 +9,7 @@ import http.server
 import json
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -49,6 +49,8 @@ class Forge:
         heads: each request's newest commit.
         merges: which request a commit on the main branch came with.
         page: how many comments a page has at most.
+        links: where the next page is said to be, if it is not here.
+        holds: until it is set, nothing is answered.
     """
 
     url: str = ""
@@ -61,6 +63,7 @@ class Forge:
     faults: list[Fault] = field(default_factory=list)
     page: int = 100
     links: str = ""
+    holds: threading.Event | None = None
 
     def open(self, number: int, head: str) -> None:
         self.heads[number] = head
@@ -106,6 +109,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
         forge.asked.append((self.command, self.path))
+        if forge.holds is not None:
+            forge.holds.wait(20)
         token = str(self.headers.get("PRIVATE-TOKEN") or self.headers.get("Authorization", ""))
         forge.tokens.add(token.removeprefix("Bearer "))
         fault = next(
@@ -135,8 +140,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
+        with suppress(BrokenPipeError, ConnectionResetError):  # who gave up waiting is gone
+            self.end_headers()
+            self.wfile.write(content)
 
     def answer(self, path: str, body: Any) -> tuple[int, object, dict[str, str]]:  # noqa: ANN401
         for pattern, route in (*GITHUB, *GITLAB):

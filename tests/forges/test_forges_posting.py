@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -242,6 +243,22 @@ def test_a_redirect_is_not_followed(forge: Forge) -> None:
         with pytest.raises(errors.UnexpectedReplyError, match=r"redirect.*--repository"):
             post(forge, Service.GITHUB)
         assert other.asked == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_is_silent_is_given_up_and_nothing_was_written(
+    forge: Forge, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.adapters.forges import wire
+
+    monkeypatch.setattr(wire, "READ_TIMEOUT", 0.05)
+    forge.holds = threading.Event()
+    slept: list[float] = []
+    with pytest.raises(errors.UnavailableError, match="did not answer"):
+        post(forge, service, slept=slept)
+    forge.holds.set()
+    assert slept == [1.0, 2.0, 4.0]
+    assert forge.wrote == []
 
 
 def test_nothing_listens_there() -> None:

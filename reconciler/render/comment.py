@@ -6,10 +6,11 @@ at a line's end, with what it left open closed, and says so.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from reconciler.model.comment import LONGEST_MARK
-from reconciler.render.page import LIMITS, code, prose
+from reconciler.render.page import LIMITS, code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,10 +75,22 @@ def stopped_text(why: str, digest: str, page: str) -> str:
     """
     return (
         "### Nothing was applied\n\n"
-        f"**The plan after the merge is not the one that was reviewed:** {prose(why, 500)}.\n\n"
+        f"**The plan after the merge is not the one that was reviewed:** {_told(why)}.\n\n"
         f"If what stands below is what you want, confirm {code(digest)}; docs/ci.md says how. Else change the"
         " manifests: the next request shows all that is still to be done.\n\n"
         f"{page.strip()}\n"
+    )
+
+
+_NAMED = re.compile(r"(sha256:[0-9a-f]{64}|\b[0-9a-f]{12}\b)")
+_PLAIN = re.compile(r"[A-Za-z0-9 ,:.-]*")
+
+
+def _told(why: str) -> str:
+    """A sentence of ours, in which digests, commits and whatever else is no plain word stand as code."""
+    return "".join(
+        part if place % 2 == 0 and _PLAIN.fullmatch(part) else code(part, 500)
+        for place, part in enumerate(_NAMED.split(why))
     )
 
 

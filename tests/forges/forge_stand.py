@@ -48,6 +48,7 @@ class Forge:
         comments: per request; each has id, body, author and, on GitHub, an editor.
         heads: each request's newest commit.
         merges: which request a commit on the main branch came with.
+        others: requests that have a commit in them, too; they are listed first.
         page: how many comments a page has at most.
         links: where the next page is said to be, if it is not here.
         holds: until it is set, nothing is answered.
@@ -58,6 +59,7 @@ class Forge:
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     heads: dict[int, str] = field(default_factory=dict)
     merges: dict[str, int] = field(default_factory=dict)
+    others: dict[str, list[int]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
@@ -170,7 +172,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return 200, self.pull_of(int(number)), {}
 
     def pulls_of(self, _: Any, commit: str) -> tuple[int, object, dict[str, str]]:  # noqa: ANN401
-        return 200, [self.pull_of(n) for c, n in self.forge.merges.items() if c == commit], {}
+        return 200, [self.pull_of(number) for number in self.having(commit)], {}
+
+    def having(self, commit: str) -> list[int]:
+        there = self.forge.others.get(commit, [])
+        return [*there, *(number for made, number in self.forge.merges.items() if made == commit)]
 
     def pull_of(self, number: int) -> dict[str, Any]:
         if number not in self.forge.heads:
@@ -209,7 +215,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return 200, self.merging(int(number)), {}
 
     def merge_requests_of(self, _: Any, commit: str) -> tuple[int, object, dict[str, str]]:  # noqa: ANN401
-        return 200, [self.merging(n) for c, n in self.forge.merges.items() if c == commit], {}
+        return 200, [self.merging(number) for number in self.having(commit)], {}
 
     def merging(self, number: int) -> dict[str, Any]:
         request = self.pull_of(number)

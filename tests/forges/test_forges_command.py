@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +17,8 @@ from reconciler.model.comment import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+_DOCS = Path(__file__).parents[2] / "docs" / "ci.md"
 
 HEAD, MERGED = "c0ffee00" * 5, "deadbeef" * 5
 PROJECT = """\
@@ -83,8 +87,8 @@ def marks(forge: Forge) -> list[Mark | None]:
     return [Mark.of(body) for body in forge.bodies(7)]
 
 
-def digest(folder: Path) -> str:
-    return str(json.loads((folder / "p.plan").read_text())["digest"])
+def digest(folder: Path, name: str = "p.plan") -> str:
+    return str(json.loads((folder / name).read_text())["digest"])
 
 
 @pytest.mark.parametrize("service", ["github", "gitlab"])
@@ -129,7 +133,8 @@ def test_where_the_plan_is_another_one_the_request_says_so_and_the_exit_code(
     review, stopped = forge.bodies(7)
     assert Mark.of(review) == Mark(project="documents", digest=reviewed, commit=HEAD)
     assert Mark.of(stopped) == Mark(project="documents", id="merge")
-    for part in ("### Nothing was applied", why, f"`{digest(folder)}`", "invoices/dir-b"):
+    told = why.replace(reviewed, f"`{reviewed}`")
+    for part in ("### Nothing was applied", told, f"`{digest(folder)}`", "invoices/dir-b"):
         assert part in stopped
     run(folder, "comment", "plan.md", "--plan", "p.plan", "--check-reviewed")
     assert forge.bodies(7) == [review, stopped]
@@ -242,3 +247,15 @@ def test_the_token_is_nowhere(forge: Forge, folder: Path, monkeypatch: pytest.Mo
     assert not [
         path for path in folder.rglob("*") if path.is_file() and TOKEN[4:].encode() in path.read_bytes()
     ]
+
+
+def test_the_commands_of_the_documentation_do_what_it_says(
+    forge: Forge, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_request(forge, folder, monkeypatch)
+    section = _DOCS.read_text().split("\n## reconciler comment\n")[1]
+    [block] = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    for line in block.splitlines():
+        program, *words = shlex.split(line)
+        assert (program, run(folder, *words).code) == ("reconciler", 0)
+    assert marks(forge) == [Mark(project="documents", digest=digest(folder, "reviewed.plan"), commit=HEAD)]

@@ -327,3 +327,11 @@ def test_the_longest_mark_has_its_place_beside_a_page_of_the_greatest_length() -
     assert len(mark.line()) < LONGEST_MARK
     page = "x" * (65_536 - LONGEST_MARK)
     assert comment_text(mark, page, Service.GITHUB) == f"{mark.line()}\n{page}\n"
+
+
+def test_why_nothing_was_applied_is_told_in_words_and_quotes_in_code() -> None:
+    from reconciler.render.comment import stopped_text
+
+    text = stopped_text(f"request 7 shows {DIGEST}, of c0ffee00c0ff", DIGEST, "### Plan")
+    assert f"was reviewed:** request 7 shows `{DIGEST}`, of `c0ffee00c0ff`.\n" in text
+    assert "was reviewed:** `by @ada|x`.\n".replace("|", "\\x7c") in stopped_text("by @ada|x", DIGEST, "x")

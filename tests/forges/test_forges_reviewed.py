@@ -118,6 +118,28 @@ def test_a_commit_without_a_merged_request_reviews_nothing(forge: Forge, service
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_a_request_that_is_still_open_reviews_nothing(forge: Forge, service: Service) -> None:
+    show(forge, service)
+    forge.open(8, HEAD)
+    mark = Mark(project="documents", digest=DIGEST, commit=HEAD)
+    forge.say(8, BOT, comment_text(mark, "The plan.", service))
+    forge.others = {OTHER: [8], MERGED: [8]}
+    assert "nobody has reviewed its plan" in why_not(forge, service, plan(), OTHER)
+    assert why_not(forge, service, plan()) == ""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_of_several_merged_requests_the_one_that_made_the_commit_counts(
+    forge: Forge, service: Service
+) -> None:
+    show(forge, service)
+    forge.open(6, OTHER)
+    forge.merges["abad1dea" * 5] = 6
+    forge.others = {MERGED: [6]}
+    assert why_not(forge, service, plan()) == ""
+
+
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(("method", "path"), [("GET", "commits"), ("GET", "comments|notes")])
 def test_a_service_that_does_not_answer_reviews_nothing(
     forge: Forge, service: Service, method: str, path: str

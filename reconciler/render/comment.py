@@ -100,4 +100,4 @@ def posted_line(posted: Posted, place: Place) -> str:
     if posted.surplus:
         more = f"; {posted.surplus} more with the same mark, which no run keeps up to date: delete them"
     there = f" ({posted.url})" if posted.url.startswith(("https://", "http://")) else ""
-    return f"Comment on {place.repository} {posted.number}: {posted.done}{there}{more}"
+    return f"Comment on request {posted.number} of {place.repository}: {posted.done}{there}{more}"

@@ -99,7 +99,9 @@ def test_from_the_review_to_the_merge(
     assert plan(folder).code == 0
     said = run(folder, "comment", "plan.md", "--plan", "p.plan")
     assert (said.code, said.err) == (0, "")
-    assert said.out.startswith(f"Comment on {'acme/documents' if service == 'github' else '5'} 7: created")
+    assert said.out.startswith(
+        f"Comment on request 7 of {'acme/documents' if service == 'github' else '5'}: created"
+    )
     assert (
         run(folder, "comment", "plan.md", "--plan", "p.plan").out.partition(": ")[2].startswith("unchanged")
     )

@@ -243,6 +243,17 @@ def test_every_file_is_held_against_its_schema() -> None:
     assert (done.stdout + done.stderr).count("passed for resource cronjob/") == 2
 
 
+def test_one_apply_runs_at_a_time_and_no_other_takes_its_place() -> None:
+    workflow = yaml.safe_load((EXAMPLES / "github" / "workflows" / "reconciler-apply.yml").read_text())
+    assert workflow["concurrency"] == {"group": "reconciler-apply", "cancel-in-progress": False}
+    applies = yaml.safe_load((EXAMPLES / "gitlab" / ".gitlab-ci.yml").read_text())[".apply"]
+    assert (applies["resource_group"], applies["interruptible"]) == ("reconciler", False)
+    files = yaml.safe_load_all((EXAMPLES / "kubernetes" / "cronjob.yaml").read_text())
+    jobs = [item["spec"] for item in files if item["kind"] == "CronJob"]
+    assert [job["concurrencyPolicy"] for job in jobs] == ["Forbid", "Forbid"]
+    assert [job["jobTemplate"]["spec"]["backoffLimit"] for job in jobs] == [0, 0]
+
+
 def test_every_file_installs_this_version() -> None:
     from reconciler import __version__
 

@@ -59,12 +59,17 @@ class Ran:
 
 @dataclass
 class World:
-    """All of it. The person who works here is Ada."""
+    """All of it. The person who works here is Ada.
+
+    Attributes:
+        program: the folder that has the command `reconciler`.
+    """
 
     folder: Path
     emulator: Emulator
     forge: Forge
     service: str
+    program: Path = Path(sys.executable).parent
     jobs: int = 0
     environ: dict[str, str] = field(default_factory=dict)
 
@@ -75,7 +80,7 @@ class World:
         (bin_ / "pip").chmod(0o755)
         (self.folder / "home").mkdir()
         self.environ = {
-            "PATH": f"{bin_}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(bin_), str(self.program), os.environ["PATH"]]),
             "HOME": str(self.folder / "home"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "LLAMA_CLOUD_API_KEY": "llx-emulator",

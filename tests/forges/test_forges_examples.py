@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 from ci_world import EXAMPLES, GitHubRunner, GitLabRunner, World
 from emulator_process import documents, emulator
 from forge_stand import TOKEN, Forge, served
+from forked_reconciler import forked
 
 from reconciler.model.comment import Mark
 
@@ -24,14 +26,20 @@ _BIN = Path(sys.executable).parent
 _ROOT = EXAMPLES.parents[1]
 
 
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Path]:
+    with forked() as folder:
+        yield folder
+
+
 @pytest.fixture
-def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+def world(tmp_path: Path, quick: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     documents(tmp_path, "a", "b", "c", files=1)
     with (
         served(Forge(me="reconciler-bot" if request.param == "gitlab" else "github-actions[bot]")) as forge,
         emulator(tmp_path, "--root", "documents", "--no-read") as service,
     ):
-        yield World(tmp_path, service, forge, request.param)
+        yield World(tmp_path, service, forge, request.param, program=quick)
 
 
 def digest_in(world: World, number: int, place: int = 0) -> str:
@@ -142,9 +150,7 @@ def test_what_was_not_reviewed_is_not_applied_until_a_person_confirms_it(world: 
 
 
 @ON_BOTH
-def test_past_a_limit_nothing_is_applied_and_the_request_says_so(world: World, *, long: bool) -> None:
-    if not long and world.service == "gitlab":
-        pytest.skip("takes its time; --long runs it on both services")
+def test_past_a_limit_nothing_is_applied_and_the_request_says_so(world: World) -> None:
     for number in range(4):
         documents(world.folder, f"more-{number}", files=1)
     world.propose(1, "invoices", *(f"more-{number}" for number in range(4)))
@@ -168,9 +174,7 @@ def test_a_manifest_with_a_fault_is_commented_on_and_shows_no_plan(world: World)
 
 
 @ON_BOTH
-def test_the_lockfile_is_pushed_also_where_the_apply_failed(world: World, *, long: bool) -> None:
-    if not long and world.service == "gitlab":
-        pytest.skip("takes its time; --long runs it on both services")
+def test_the_lockfile_is_pushed_also_where_the_apply_failed(world: World) -> None:
     world.propose(1, "invoices", "a", "b")
     assert planned(world, 1)[0] == 0
     fault = {"fault": "status", "status": 422, "nth": 2, "on": {"method": "POST", "path": "/api/v2/batches"}}
@@ -214,6 +218,7 @@ def in_cluster(world: World, name: str) -> tuple[int, str]:
     own = {"REPOSITORY": str(world.remote), "WORK": str(work), "HOME": str(work), "GIT_TOKEN": TOKEN}
     sh, script = container["command"]
     command = f"exec {sh} {script.replace('/scripts', str(scripts))}"
+    own |= {"PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"}  # the command as it is installed
     ran = world.run(["sh", "-c"], command, work, maps["reconciler"] | own)
     return ran.code, ran.said
 

@@ -18,8 +18,6 @@ from reconciler.model.errors import ReconcilerError, ServiceError, SettingsError
 from reconciler.render.harmless import harmless
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reconciler.model.comment import Place
     from reconciler.model.saved import SavedPlan
 
@@ -115,7 +113,7 @@ def comment_command(
         assert plan is not None
         return _check(place(), name, plan, page)
     try:
-        _post(place(), name, plan, lambda: page)
+        _post(place(), name, plan, page)
     except (ServiceError, SettingsError) as error:
         if not or_summary or not os.environ.get("GITHUB_STEP_SUMMARY"):
             raise
@@ -124,11 +122,11 @@ def comment_command(
     return Exit.DONE
 
 
-def _post(place: Place, name: str, plan: SavedPlan | None, page: Callable[[], str]) -> None:
+def _post(place: Place, name: str, plan: SavedPlan | None, page: str) -> None:
     from reconciler.render.comment import comment_text, posted_line
 
     mark = api.comment_mark(place, id=name, plan=plan)
-    posted = api.post_comment(place, mark, comment_text(mark, page(), place.service))
+    posted = api.post_comment(place, mark, comment_text(mark, page, place.service))
     echo(harmless(posted_line(posted, place)))
 
 
@@ -148,7 +146,7 @@ def _check(place: Place, name: str, plan: SavedPlan, page: str) -> int:
     say_error(stale)
     try:
         merged = f"{name}-{AFTER_MERGE}" if name else AFTER_MERGE
-        _post(place, merged, None, lambda: stopped_text(why, plan.digest, page))
+        _post(place, merged, None, stopped_text(why, plan.digest, page))
     except ReconcilerError as error:
         # That nothing may be applied is told by the exit code; where to say so is the lesser thing.
         say_error(error)
@@ -159,7 +157,7 @@ def _plan(name: str | None, *, must: bool) -> SavedPlan | None:
     """The plan; None where it did not come to be, so that the comment keeps none either."""
     if name is None:
         return None
-    if not must and not Path(name).exists():
+    if not must and not os.path.exists(name):  # noqa: PTH110 - of a name that can be none, Path's raises
         echo(
             harmless(f"note: there is no plan {name}, so that the comment shows none that could be applied"),
             err=True,
@@ -171,7 +169,8 @@ def _plan(name: str | None, *, must: bool) -> SavedPlan | None:
 def _read(name: str) -> str:
     try:
         if name == "-":
-            content = sys.stdin.buffer.read(_LARGEST)
+            # A stream that was closed before the start is None.
+            content = sys.stdin.buffer.read(_LARGEST) if sys.stdin else b""
         else:
             with Path(name).open("rb") as file:
                 content = file.read(_LARGEST)

@@ -76,8 +76,8 @@ def stopped_text(why: str, digest: str, page: str) -> str:
     return (
         "### Nothing was applied\n\n"
         f"**The plan after the merge is not the one that was reviewed:** {_told(why)}.\n\n"
-        f"If what stands below is what you want, confirm {code(digest)}; docs/ci.md says how. Else change the"
-        " manifests: the next request shows all that is still to be done.\n\n"
+        f"If what stands below is what you want, start the apply job by hand with the digest {code(digest)}."
+        " Else change the manifests: the next request shows all that is still to be done.\n\n"
         f"{page.strip()}\n"
     )
 

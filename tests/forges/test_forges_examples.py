@@ -136,7 +136,7 @@ def test_what_was_not_reviewed_is_not_applied_until_a_person_confirms_it(world: 
     assert "### Nothing was applied" in stopped
     assert "invoices/dir-b" in stopped
 
-    found = re.search(r"confirm `(sha256:[0-9a-f]{64})`", stopped)
+    found = re.search(r"with the digest `(sha256:[0-9a-f]{64})`", stopped)
     assert found
     code, said = confirmed(world, found[1])
     assert code == 0, said

@@ -300,6 +300,14 @@ def test_a_reply_that_makes_no_sense_is_an_error_and_nothing_is_written(
     assert forge.wrote == []
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_refusal_that_is_nested_without_end_is_a_refusal(forge: Forge, service: Service) -> None:
+    forge.fail("GET", "comments|notes", 422, b'{"message": "no", "errors": ' + b"[" * 900 + b"]" * 900 + b"}")
+    with pytest.raises(errors.InvalidRequestError) as caught:
+        post(forge, service)
+    assert caught.value.why == "no"
+
+
 def test_names_with_markup_and_mentions_arrive_as_they_were_escaped(forge: Forge) -> None:
     from reconciler.render.page import LIMITS, Page, Section, code, page_text
 

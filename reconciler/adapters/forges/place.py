@@ -133,7 +133,7 @@ def _on_gitlab(environ: Mapping[str, str], repository: str, number: int | None, 
     repository = repository or environ.get("CI_PROJECT_ID", "")
     if not _PROJECT.fullmatch(repository):
         raise SettingsError("nothing says which project", next="Name it: --repository GROUP/NAME, or its id")
-    if number is None and environ.get("CI_MERGE_REQUEST_IID", "").isdecimal():
+    if number is None and re.fullmatch(r"[0-9]{1,15}", environ.get("CI_MERGE_REQUEST_IID", "")):
         number = _number(int(environ["CI_MERGE_REQUEST_IID"]))
     commit = environ.get("CI_COMMIT_SHA", "")
     _refuse_nowhere(number, commit)

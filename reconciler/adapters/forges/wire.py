@@ -229,13 +229,15 @@ def _pause(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _strings(said: object) -> list[str]:
+def _strings(said: object, depth: int = 4) -> list[str]:
     """What there is to read in a refusal: GitHub's and GitLab's ``message``, ``error`` and ``errors``."""
     if isinstance(said, str):
         return [said]
+    if not depth:
+        return []
     if isinstance(said, list):
-        return [text for item in said[:5] for text in _strings(item)]
+        return [text for item in said[:5] for text in _strings(item, depth - 1)]
     if isinstance(said, dict):
         parts = (value for name, value in said.items() if name not in {"documentation_url", "status"})
-        return [text for item in parts for text in _strings(item)]
+        return [text for item in parts for text in _strings(item, depth - 1)]
     return []

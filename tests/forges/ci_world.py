@@ -63,6 +63,7 @@ class World:
 
     Attributes:
         program: the folder that has the command `reconciler`.
+        inside: where the project is in its repository.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class World:
     forge: Forge
     service: str
     program: Path = Path(sys.executable).parent
+    inside: str = "."
     jobs: int = 0
     environ: dict[str, str] = field(default_factory=dict)
 
@@ -91,7 +93,8 @@ class World:
         self.git(self.folder, "clone", "--quiet", "remote.git", "ada")
         for name, value in (("name", "Ada"), ("email", "ada@example.com")):
             self.git(self.ada, "config", f"user.{name}", value)
-        (self.ada / "reconciler.yaml").write_text(PROJECT.format(url=self.emulator.url))
+        self.project.mkdir(exist_ok=True)
+        (self.project / "reconciler.yaml").write_text(PROJECT.format(url=self.emulator.url))
         (self.ada / ".gitignore").write_text(".reconciler/\n*.lock.journal\n")
         if self.service == "github":
             shutil.copytree(EXAMPLES / "github", self.ada / ".github")
@@ -102,6 +105,10 @@ class World:
     @property
     def ada(self) -> Path:
         return self.folder / "ada"
+
+    @property
+    def project(self) -> Path:
+        return self.ada / self.inside
 
     @property
     def remote(self) -> Path:
@@ -126,8 +133,8 @@ class World:
         self.git(self.ada, "fetch", "--quiet", "origin")
         self.git(self.ada, "checkout", "--quiet", "-B", f"change-{number}", "origin/main")
         asked = ", ".join(f"{{id: dir-{directory}}}" for directory in directories)
-        (self.ada / "batches").mkdir(exist_ok=True)
-        (self.ada / "batches" / f"{name}.yaml").write_text(SET.format(name=name, directories=asked))
+        (self.project / "batches").mkdir(exist_ok=True)
+        (self.project / "batches" / f"{name}.yaml").write_text(SET.format(name=name, directories=asked))
         self.git(self.ada, "add", "--all")
         self.git(self.ada, "commit", "--quiet", "--message=Ask for batches")
         self.git(self.ada, "push", "--quiet", "--force", "origin", f"change-{number}")
@@ -173,13 +180,14 @@ class World:
 
     def afresh(self, command: str) -> Ran:
         """What somebody sees who clones the main branch now."""
-        return self.run(["bash", "-c"], command, self.checkout("origin/main"), {})
+        return self.run(["bash", "-c"], command, self.checkout("origin/main") / self.inside, {})
 
     def recorded(self) -> list[str]:
         """What is on the main branch beside what Ada put there; of audit files, their folder."""
         names = self.git(self.remote, "ls-tree", "-r", "--name-only", "main")
+        there = [name.removeprefix(f"{self.inside}/") for name in names.splitlines()]
         ours = {".gitignore", "reconciler.yaml", ".gitlab-ci.yml"}
-        left = [n for n in names.splitlines() if n not in ours and not n.startswith((".github/", "batches/"))]
+        left = [n for n in there if n not in ours and not n.startswith((".github/", "batches/"))]
         return sorted({"audit/" if name.startswith("audit/") else name for name in left})
 
 
@@ -244,7 +252,7 @@ class GitHubRunner:
         assert job["env"] == {"LLAMA_CLOUD_API_KEY": "${{ secrets.LLAMA_CLOUD_API_KEY }}"}
         known = {f"inputs.{name}": value for name, value in ({"digest": ""} | (inputs or {})).items()}
         given = {name: self.fill(value, known) for name, value in use["with"].items()}
-        return self.action(where, environ, given)
+        return self.action(where, environ, given | {"folder": self.world.inside})
 
     def action(self, where: Path, environ: dict[str, str], given: dict[str, str]) -> Ran:
         action = yaml.safe_load((where / ".github" / "actions" / "reconciler" / "action.yml").read_text())
@@ -324,4 +332,6 @@ class GitLabRunner:
             }
         )
         script = "\n".join([*job["before_script"], *job["script"]])
-        return self.world.run(["bash", "-eo", "pipefail", "-c"], script, where, environ | job["variables"])
+        # What somebody sets for the project goes before what the file sets.
+        variables = job["variables"] | {"FOLDER": self.world.inside}
+        return self.world.run(["bash", "-eo", "pipefail", "-c"], script, where, environ | variables)

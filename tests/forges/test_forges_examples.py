@@ -26,6 +26,12 @@ _BIN = Path(sys.executable).parent
 _ROOT = EXAMPLES.parents[1]
 
 
+IN_A_FOLDER = (
+    "test_from_requests_to_no_changes[gitlab]",
+    "test_what_was_not_reviewed_is_not_applied_until_a_person_confirms_it[github]",
+)
+
+
 @pytest.fixture(scope="module")
 def quick() -> Iterator[Path]:
     with forked() as folder:
@@ -39,7 +45,9 @@ def world(tmp_path: Path, quick: Path, request: pytest.FixtureRequest) -> Iterat
         served(Forge(me="reconciler-bot" if request.param == "gitlab" else "github-actions[bot]")) as forge,
         emulator(tmp_path, "--root", "documents", "--no-read") as service,
     ):
-        yield World(tmp_path, service, forge, request.param, program=quick)
+        # The project is at the top of its repository, or in a folder.
+        inside = "infra" if request.node.name in IN_A_FOLDER else "."
+        yield World(tmp_path, service, forge, request.param, program=quick, inside=inside)
 
 
 def digest_in(world: World, number: int, place: int = 0) -> str:
@@ -171,6 +179,17 @@ def test_a_manifest_with_a_fault_is_commented_on_and_shows_no_plan(world: World)
     [comment] = world.forge.bodies(1)
     assert "### Validation" in comment
     assert digest_in(world, 1) == ""
+
+
+@ON_GITHUB
+def test_a_request_that_may_not_be_commented_on_has_its_plan_in_the_summary(world: World) -> None:
+    world.propose(1, "invoices", "a")
+    world.forge.fail("POST", "comments", 403, {"message": "Resource not accessible by integration"})
+    code, said = planned(world, 1)
+    assert code == 0, said
+    assert "note: the page is in the job's summary instead" in said
+    summary = world.folder / f"job-{world.jobs}-temp" / "summary.md"
+    assert "Plan: 1 to create" in summary.read_text()
 
 
 @ON_BOTH

@@ -126,6 +126,7 @@ NOT_RUN = {
     "README.md": ["python3 -m venv .venv", "sh .ci/check"],
     "docs/auditors.md": ["pipx install 'batch-reconciler[sign]'"],
     "docs/auditing.md": ["pip install 'batch-reconciler[sign]'"],
+    "docs/ci.md": ["kubectl create secret generic reconciler-keys --from-env-file=keys.env"],
     "docs/first-pull-request.md": ["pipx install 'batch-reconciler[local]'"],
     "docs/emulator.md": ["reconciler emulator --root documents"],
 }

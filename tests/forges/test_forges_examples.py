@@ -227,7 +227,7 @@ def in_cluster(world: World, name: str) -> tuple[int, str]:
     [container] = pod["containers"]
     assert container["envFrom"] == [
         {"configMapRef": {"name": "reconciler"}},
-        {"secretRef": {"name": "reconciler"}},
+        {"secretRef": {"name": "reconciler-keys"}},
     ]
     scripts, work = world.folder / f"{name}-scripts", world.folder / f"{name}-work"
     for place in (scripts, work):

@@ -11,7 +11,13 @@ from reconciler.api.auditing import (
     verify_audit,
     why,
 )
-from reconciler.api.commenting import changes, comment_mark, comment_place, not_reviewed, post_comment
+from reconciler.api.commenting import (
+    comment_mark,
+    comment_place,
+    not_reviewed,
+    post_comment,
+    saved_plan_changes,
+)
 from reconciler.api.doing import (
     apply,
     cancel,
@@ -47,7 +53,6 @@ __all__ = [
     "apply",
     "browse",
     "cancel",
-    "changes",
     "checkpoint_audit",
     "comment_mark",
     "comment_place",
@@ -71,6 +76,7 @@ __all__ = [
     "resolve_absent",
     "results",
     "save_plan",
+    "saved_plan_changes",
     "schema",
     "schema_names",
     "status",

@@ -101,7 +101,7 @@ def post_comment(
     return post(forge_of(place, environment_of(environ), sleep), place, mark, body)
 
 
-def changes(plan: SavedPlan) -> bool:
+def saved_plan_changes(plan: SavedPlan) -> bool:
     """Whether a saved plan does anything."""
     from reconciler.core.saved import changes as decide
 
@@ -132,6 +132,6 @@ def not_reviewed(
     from reconciler.adapters.forges import forge_of, reviewed
     from reconciler.core.reviewed import not_reviewed as decide
 
-    if not changes(plan):
+    if not saved_plan_changes(plan):
         return ""
     return decide(reviewed(forge_of(place, environment_of(environ), sleep), place, mark), plan.digest)

@@ -134,7 +134,7 @@ def _check(place: Place, name: str, plan: SavedPlan, page: str) -> int:
     """Whether the plan is the reviewed one; where it is not, the request says so, too."""
     why = api.not_reviewed(place, api.comment_mark(place, id=name), plan)
     if not why:
-        echo("This plan was reviewed." if api.changes(plan) else "This plan changes nothing.")
+        echo("This plan was reviewed." if api.saved_plan_changes(plan) else "This plan changes nothing.")
         return Exit.DONE
     from reconciler.render.comment import stopped_text
 

@@ -128,6 +128,12 @@ def test_from_requests_to_no_changes(world: World) -> None:
     assert ran.said.startswith("No changes. 3 batches as desired")
     code, said = drifted(world)
     assert code == 0, said
+    # The first job, run once more: its manifests do not ask for what the second one recorded.
+    before = world.git(world.remote, "rev-parse", "main")
+    code, said = merged(world, commits[0])
+    assert code == 4, said
+    assert "1 to forget" in said
+    assert world.git(world.remote, "rev-parse", "main") == before
 
 
 @ON_BOTH

@@ -44,6 +44,7 @@ from reconciler.api.files import (
 )
 from reconciler.api.house import PARALLELISM
 from reconciler.api.looking import browse, drift, explain, export, results, status, wait, watch
+from reconciler.api.reporting import report
 from reconciler.engine.stop import Stop
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "read_audit",
     "read_plan",
     "refresh",
+    "report",
     "resolve_absent",
     "results",
     "save_plan",

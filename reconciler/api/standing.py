@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.engine.stop import Stop
     from reconciler.model.batch import FileCounts
     from reconciler.model.listed import Filters, Missed, Reader
+    from reconciler.model.plan import Plan
     from reconciler.model.ports import Provider
     from reconciler.model.status import StatusReport, Waited
 
@@ -30,6 +31,13 @@ async def status(house: House, targets: Sequence[str], stop: Stop) -> StatusRepo
     stop.bind(house.clock)
     async with _scene(house, targets, stop) as scene:
         return await standing.status(scene, {})
+
+
+async def status_and_plan(house: House, stop: Stop) -> tuple[StatusReport, Plan]:
+    """What stands now, and what applying would do: one observation for both."""
+    stop.bind(house.clock)
+    async with _scene(house, (), stop) as scene:
+        return await standing.status_and_plan(scene, {})
 
 
 async def watch(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reconciler.model.desired import Desired
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Entry, Lock
-    from reconciler.model.plan import Action
+    from reconciler.model.plan import Action, Plan
     from reconciler.model.ports import Patience
     from reconciler.model.project import Limits
     from reconciler.model.tracking import TrackedChange
@@ -103,6 +103,12 @@ async def status(scene: Scene, counts: dict[str, FileCounts]) -> StatusReport:
     Raises:
         ServiceError: a service does not accept the key; every other failure makes rows Unknown (R7).
     """
+    report, _ = await status_and_plan(scene, counts)
+    return report
+
+
+async def status_and_plan(scene: Scene, counts: dict[str, FileCounts]) -> tuple[StatusReport, Plan]:
+    """What stands now, and the plan that it was read from: one observation for both."""
     scene = scene._replace(lock=_counted(scene.lock, counts))
     proposal = await scene.proposed()
     counts |= proposal.counts
@@ -113,7 +119,7 @@ async def status(scene: Scene, counts: dict[str, FileCounts]) -> StatusReport:
         for key, there in snapshot.seen.items()
     }
     proposal = replace(proposal, snapshot=Snapshot(seen, snapshot.clocks))
-    return scene.report(proposal, _counted(scene.lock, counts), {})
+    return scene.report(proposal, _counted(scene.lock, counts), {}), proposal.plan
 
 
 def _counted(lock: Lock, counts: Mapping[str, FileCounts]) -> Lock:

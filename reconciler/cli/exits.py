@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.api.outcomes import ResultsRead
     from reconciler.model.plan import Plan
+    from reconciler.model.report import Report
     from reconciler.model.result import Applied
     from reconciler.model.status import StatusReport, Waited
     from reconciler.model.tracking import TrackedChange
@@ -109,6 +110,13 @@ def of_status(report: StatusReport) -> Exit:
     if report.by_sync.get(Sync.UNKNOWN):
         return Exit.ERROR  # R7, as for a plan
     return Exit.UNRESOLVED if report.by_sync.get(Sync.AMBIGUOUS) else Exit.DONE
+
+
+def of_report(report: Report) -> Exit:
+    """The exit code of `report`: as of the status that it shows, where somebody looked."""
+    if report.unread:
+        return Exit.ERROR
+    return of_status(report.status) if report.looked else Exit.DONE
 
 
 def of_wait(waited: Waited) -> int:

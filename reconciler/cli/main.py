@@ -27,6 +27,7 @@ from reconciler.cli.manifests import init_command, schema_command, validate_comm
 from reconciler.cli.plan import plan_command
 from reconciler.cli.policy import policy_group
 from reconciler.cli.refresh import refresh_command
+from reconciler.cli.report import report_command
 from reconciler.cli.results import results_command
 from reconciler.cli.shell import completion_command
 from reconciler.cli.status import status_command, wait_command
@@ -68,6 +69,7 @@ for _command in (
     drift_command,
     export_command,
     policy_group,
+    report_command,
     schema_command,
     emulator_command,
     completion_command,

@@ -38,15 +38,16 @@ VALIDATION_FORMATS: Final = (*FORMATS, "junit", "sarif")
 MARKDOWN_LIMITS: Final = ("github", "gitlab", "bitbucket", "none")
 
 
-#: What the files begin with that may be replaced: they were written by these options before.
-_SIGNS: Final = {"--json-into": b'{\n  "formatVersion"', "--markdown-into": b"### "}
-
-
 class Output:
     """What becomes of one command's result."""
 
     def __init__(
-        self, command: str, form: str, json_into: str | None, markdown: tuple[str | None, str]
+        self,
+        command: str,
+        form: str,
+        json_into: str | None,
+        markdown: tuple[str | None, str],
+        html_into: str | None = None,
     ) -> None:
         """Begin everything that is to be written, so that what cannot be is known before anything is done.
 
@@ -55,6 +56,7 @@ class Output:
             form: one of the formats.
             json_into: a file for the JSON document, or None.
             markdown: a file for the page, or None; and how long a page may be.
+            html_into: a file for the page as HTML, or None.
 
         Raises:
             SettingsError: a file cannot be written.
@@ -63,24 +65,30 @@ class Output:
         self._command = command
         self._limit = markdown[1]
         self._view: View | None = None
-        self._markdown: Into | None = None
+        self._pages: list[tuple[Into, Callable[[Page], str]]] = []
         self._warnings: Sequence[Diagnostic] = ()
         self._files: list[tuple[Into, Callable[[View], str]]] = []
         try:
             if json_into is not None:
-                self._begin("--json-into", json_into, lambda view: f"{json_text(view.document())}\n")
+                sign = b'{\n  "formatVersion"'
+                self._begin("--json-into", json_into, sign, lambda view: f"{json_text(view.document())}\n")
             if markdown[0] is not None:
-                self._markdown = self._begin(
-                    "--markdown-into", markdown[0], lambda view: self._page(view.page())
-                )
+                self._begin_page("--markdown-into", markdown[0], b"### ", self._page)
+            if html_into is not None:
+                from reconciler.render.report import SIGN
+
+                self._begin_page("--html-into", html_into, SIGN.encode(), _html)
             self._summary = self._appended("GITHUB_STEP_SUMMARY")
             self._outputs = self._appended("GITHUB_OUTPUT")
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, option: str, name: str, text: Callable[[View], str]) -> Into:
-        file = Into(option, name, _SIGNS[option])
+    def _begin_page(self, option: str, name: str, sign: bytes, text: Callable[[Page], str]) -> None:
+        self._pages.append((self._begin(option, name, sign, lambda view: text(view.page())), text))
+
+    def _begin(self, option: str, name: str, sign: bytes, text: Callable[[View], str]) -> Into:
+        file = Into(option, name, sign)
         self._files.append((file, text))
         if len({there.path for there, _ in self._files}) < len(self._files):
             raise SettingsError(f"{option} names a file that is written already", where=name)
@@ -112,17 +120,12 @@ class Output:
         Raises:
             SettingsError: a file that is to be written is one of these.
         """
-        names = [*_own_files(project), *(name for name in others if name)]
-        own = {os.path.realpath(os.path.join(project.folder, name)) for name in names}  # noqa: PTH118
-        for file, _ in self._files:
-            if str(file.path) in own:
-                self.close()
-                self._files, self._markdown = [], None  # nor may the error be written there
-                raise SettingsError(
-                    "the result cannot be written over a file of the project or the command",
-                    where=str(file.path),
-                    next="Name another file",
-                )
+        try:
+            refuse_own(project, [file for file, _ in self._files], *others)
+        except SettingsError:
+            self.close()
+            self._files, self._pages = [], []  # nor may the error be written there
+            raise
         self._warnings = project.warnings
         if self._form == "ndjson":
             from reconciler.render.events import diagnostics_events
@@ -249,13 +252,38 @@ class Output:
         with contextlib.suppress(SettingsError):
             self._sum_up(page)
             self._put_out({}, code)
-            if self._markdown is not None:
-                self._markdown.write(self._page(page))
+            for file, text in self._pages:
+                file.write(text(page))
 
     def close(self) -> None:
         """Take away what was begun and not written."""
         for file, _ in self._files:
             file.close()
+
+
+def refuse_own(project: Project, files: Iterable[Into], *others: str | None) -> None:
+    """Keep files of the project, and others that a command reads or writes, from being written over.
+
+    Raises:
+        SettingsError: one of the files that are to be written is one of these.
+    """
+    names = [*_own_files(project), *(name for name in others if name)]
+    own = {os.path.realpath(os.path.join(project.folder, name)) for name in names}  # noqa: PTH118
+    for file in files:
+        if str(file.path) in own:
+            raise SettingsError(
+                "the result cannot be written over a file of the project or the command",
+                where=str(file.path),
+                next="Name another file",
+            )
+
+
+def _html(page: Page) -> str:
+    from datetime import UTC, datetime
+
+    from reconciler.render.report import plain_html
+
+    return plain_html(page, datetime.now(UTC))
 
 
 def _own_files(project: Project) -> list[str]:
@@ -288,6 +316,9 @@ def with_formats(formats: Sequence[str] = FORMATS) -> Callable[[Callable[..., in
             "--markdown-into", metavar="FILE", help="Write the page of Markdown into this file as well."
         ),
         click.option(
+            "--html-into", metavar="FILE", help="Write it as a page of HTML into this file as well."
+        ),
+        click.option(
             "--markdown-limit",
             type=click.Choice(MARKDOWN_LIMITS),
             default="github",
@@ -302,11 +333,12 @@ def with_formats(formats: Sequence[str] = FORMATS) -> Callable[[Callable[..., in
             *,
             json_into: str | None,
             markdown_into: str | None,
+            html_into: str | None,
             markdown_limit: str,
             **rest: Any,  # noqa: ANN401
         ) -> int:
             name = command.__name__.removesuffix("_command")
-            output = Output(name, rest["format"], json_into, (markdown_into, markdown_limit))
+            output = Output(name, rest["format"], json_into, (markdown_into, markdown_limit), html_into)
             with contextlib.closing(output):
                 output.started()
                 try:

@@ -59,6 +59,8 @@ def _validates(python: Path, folder: Path) -> None:
     _run(python, "-m", "reconciler", "init", project, cwd=folder)
     assert _run(python.parent / "reconciler", "validate", cwd=project) == "Valid.\n"
     assert '"title": "BatchSet"' in _run(python, "-m", "reconciler", "schema", "BatchSet", cwd=folder)
+    _run(python, "-m", "reconciler", "report", "--offline", cwd=project)
+    assert "<style>:root" in (project / "report.html").read_text()
 
 
 def test_a_wheel_that_is_installed_elsewhere_validates(elsewhere: Path, tmp_path: Path) -> None:
@@ -68,6 +70,8 @@ def test_a_wheel_that_is_installed_elsewhere_validates(elsewhere: Path, tmp_path
     (wheel,) = tmp_path.glob("batch_reconciler-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"reconciler/py.typed", "reconciler/schemas/batch-set.json"} <= set(names)
+    page = {"report.css", "report.js", "marks.svg"}
+    assert {f"reconciler/render/report/{name}" for name in page} <= set(names)
     assert {"reconciler/provider.py", "reconciler/testing/__init__.py"} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "examples"))]
     _install(elsewhere, wheel)

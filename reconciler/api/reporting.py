@@ -84,7 +84,7 @@ def _saved(saved: SavedPlan, plan: Plan | None, lock: Lock) -> PlanShown:
     from reconciler.core.report import saved_plan_shown
     from reconciler.core.saved import staleness
 
-    if plan is not None and not saved.targets:
+    if plan is not None and not saved.targets and saved.since is None:
         return saved_plan_shown(saved, staleness(saved, plan, lock))
     applied = bool(lock.plan) and lock.plan == saved.own
     return saved_plan_shown(saved, "it was applied already, and a plan is for one apply" if applied else "")

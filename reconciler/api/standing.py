@@ -35,9 +35,12 @@ async def status(house: House, targets: Sequence[str], stop: Stop) -> StatusRepo
 
 async def status_and_plan(house: House, stop: Stop) -> tuple[StatusReport, Plan]:
     """What stands now, and what applying would do: one observation for both."""
+    from reconciler.core.policies import judged
+
     stop.bind(house.clock)
     async with _scene(house, (), stop) as scene:
-        return await standing.status_and_plan(scene, {})
+        report, plan = await standing.status_and_plan(scene, {})
+    return report, judged(plan, house.project.file.limits.policies)
 
 
 async def watch(

@@ -103,6 +103,10 @@ def plan_shown(plan: Plan) -> PlanShown:
         for item in plan.breaches
     ]
     held += [f"{item.address}: {item.what} is protected ({item.source})" for item in plan.guarded]
+    held += [f"{item.scope or 'the project'}: {item.why} ({item.source})" for item in plan.closed]
+    held += [
+        f"{item.address or item.at or 'the plan'}: {item.message} ({item.policy})" for item in plan.refused
+    ]
     return PlanShown(
         digest=plan.digest,
         actions=tuple(

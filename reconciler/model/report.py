@@ -95,7 +95,7 @@ class PlanShown:
         actions: those that are no KEEP, in the plan's order.
         kept: how many are.
         stale: why a saved one may not be applied any more, or "".
-        held: what keeps it from being applied unless it is confirmed, in sentences.
+        held: what stands in the way of applying it (limits, protection, windows, policies), in sentences.
     """
 
     file: str = ""

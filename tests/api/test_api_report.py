@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from reconciler.model.saved import SavedAction, SavedPlan
 from reconciler.model.status import Health, Sync
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from reconciler.model.plan import Plan
     from reconciler.model.project import Project
 
@@ -114,3 +113,16 @@ def test_the_status_and_the_plan_of_a_report_are_one_observation(
     assert len(seen) == 1
     assert told.plan
     assert {item.kind for item in told.plan.actions} == {ActionKind.CREATE}
+
+
+def test_what_a_policy_says_of_the_plan_stands_beside_it(project: Project) -> None:
+    folder = Path(project.folder)
+    (folder / "policies").mkdir()
+    (folder / "policies" / "costs.json").write_text(
+        '{"properties": {"summary": {"properties": {"create": {"maximum": 2, "errorMessage": "ask first"}}}}}'
+    )
+    file = folder / "reconciler.yaml"
+    file.write_text(file.read_text().replace("spec:\n", 'spec:\n  policies: ["policies/*.json"]\n', 1))
+    told = api.report(load(folder), environ={})
+    assert told.plan
+    assert told.plan.held == ("summary.create: ask first (policies/costs.json)",)

@@ -18,7 +18,18 @@ from reconciler.model.audit import Told
 from reconciler.model.batch import Address, Batch, FileCounts, JobType, Key, Status
 from reconciler.model.intent import Intent
 from reconciler.model.lock import Entry, Evidence, Lock, Origin, Recorded, TrackedEntry
-from reconciler.model.plan import Action, ActionKind, Breach, Guarded, Plan, Reason, ReasonCode
+from reconciler.model.plan import (
+    Action,
+    ActionKind,
+    Breach,
+    Closed,
+    Guarded,
+    Level,
+    Plan,
+    Reason,
+    ReasonCode,
+    Violation,
+)
 from reconciler.model.report import Known, Proposed
 from reconciler.model.saved import SavedAction, SavedPlan
 from reconciler.model.status import Health, StatusRow, Sync
@@ -211,6 +222,11 @@ def test_a_plan_is_shown_without_what_stays_and_with_what_holds_it() -> None:
         actions=(action(ActionKind.CREATE, "a"), action(ActionKind.KEEP, "b")),
         breaches=(Breach("maxCreates", 0, 1), Breach("maxFiles", 1, 3, "set s")),
         guarded=(Guarded(Address("s", "a"), "a", "reconciler.yaml:9"),),
+        closed=(Closed("", "no window is open", "reconciler.yaml:12"),),
+        violations=(
+            Violation("policies/a.json", "s/a", "", "too many files"),
+            Violation("policies/a.json", "s/a", "", "only so", Level.WARNING),
+        ),
     )
     shown = plan_shown(plan)
     assert shown.actions == (Proposed("create", "s/a", "name", "parse_v2 cfg", 3, "no such batch exists"),)
@@ -219,6 +235,8 @@ def test_a_plan_is_shown_without_what_stays_and_with_what_holds_it() -> None:
         "maxCreates of the project is 0, and it has 1",
         "maxFiles of set s is 1, and it has 3",
         "s/a: a is protected (reconciler.yaml:9)",
+        "the project: no window is open (reconciler.yaml:12)",
+        "s/a: too many files (policies/a.json)",
     )
 
 

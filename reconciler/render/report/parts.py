@@ -182,7 +182,9 @@ def plan(shown: PlanShown) -> Html:
     if shown.stale:
         notes.append(tag("p", f"It may not be applied any more: {shown.stale}.", class_="note bad"))
     if shown.held:
-        notes.append(tag("p", f"It has to be confirmed: {'; '.join(shown.held[:_NAMES])}.", class_="note"))
+        notes.append(
+            tag("p", f"Something stands in its way: {'; '.join(shown.held[:_NAMES])}.", class_="note")
+        )
     rank = {kind: place for place, kind in enumerate(_PLANNED)}
     actions = sorted(shown.actions, key=lambda item: rank.get(item.kind, 0))  # stable: else as in the plan
     rows = [

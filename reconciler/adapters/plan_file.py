@@ -26,15 +26,43 @@ MAJOR = "1"
 #: Bytes of a plan file: a hundred thousand actions have some fifty million.
 LONGEST = 500_000_000
 
+# How every document of this tool begins.
+_SIGN = b'{\n  "formatVersion"'
+
 _AGAIN = "Make it again: reconciler plan --out FILE"
+
+
+def refuse_other(path: Path) -> None:
+    """Make sure that a plan can be put in a file's place: that nothing is there, or a plan or nothing in it.
+
+    Raises:
+        SettingsError: something else is there, a manifest or a lockfile perhaps.
+    """
+    try:
+        if path.is_dir():
+            why = "it is a folder"
+        elif os.path.lexists(path) and not path.is_file():
+            why = "it is no file of its own"
+        else:
+            with path.open("rb") as file:
+                begin = file.read(len(_SIGN))
+            ours = not begin or begin == _SIGN
+            why = "" if ours else "something else stands in it, which is not written over"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    if why:
+        raise SettingsError("the plan cannot be written", where=str(path), why=why, next="Name another file")
 
 
 def write_plan(path: Path, document: Mapping[str, Any]) -> str:
     """Write a plan's document with its own digest, whole or not at all; gives that digest.
 
     Raises:
-        SettingsError: the file cannot be written.
+        SettingsError: the file cannot be written, or something else stands in it.
     """
+    refuse_other(path)
     own = digest(document)
     text = json.dumps({**document, "selfDigest": own}, indent=2) + "\n"
     try:

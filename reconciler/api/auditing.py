@@ -200,7 +200,8 @@ def why(
         raise SettingsError(
             f"nothing is known of {thing!r}",
             why="it is no batch of the audit log or the lockfile, and no file or job of a recorded batch",
-            next="`reconciler results` lists the files of each batch, and their jobs",
+            next="`reconciler results` lists the files of each batch, and their jobs; of an address,"
+            " `reconciler explain` and `reconciler audit log --set` tell",
         )
     return _story(thing, sorted({item.batch for item in found}), found, place)
 

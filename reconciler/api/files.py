@@ -102,11 +102,22 @@ def write_new(folder: str | Path, files: Mapping[str, str]) -> list[str]:
     return write(Path(folder), files)
 
 
+def refuse_plan_file(path: str | Path) -> None:
+    """Make sure that `save_plan` would not write over something else.
+
+    Raises:
+        SettingsError: something is there that is no plan.
+    """
+    from reconciler.adapters.plan_file import refuse_other
+
+    refuse_other(Path(path))
+
+
 def save_plan(path: str | Path, document: Mapping[str, Any]) -> str:
     """Write a plan's document, so that `read_plan` and `apply` can take it; gives its own digest.
 
     Raises:
-        SettingsError: the file cannot be written.
+        SettingsError: the file cannot be written, or something else stands in it.
     """
     from reconciler.adapters.plan_file import write_plan
 

@@ -12,7 +12,7 @@ import click
 from reconciler import api
 from reconciler.cli.console import console
 from reconciler.cli.exits import Exit
-from reconciler.cli.options import format_option, moment, output_options, with_options
+from reconciler.cli.options import format_option, last_moment, moment, output_options, with_options
 from reconciler.render.audit import verified_document, verified_lines
 from reconciler.render.harmless import harmless
 
@@ -90,7 +90,12 @@ def verify_command(
 @audit_group.command("log")
 @with_options(
     click.option("--since", callback=moment, metavar="TIME", help="Done then or later: RFC 3339, or 3d ago."),
-    click.option("--until", callback=moment, metavar="TIME", help="Done then or earlier, likewise."),
+    click.option(
+        "--until",
+        callback=last_moment,
+        metavar="TIME",
+        help="Done then or earlier, likewise; a day is meant to its end.",
+    ),
     click.option(
         "--actor",
         multiple=True,

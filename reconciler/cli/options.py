@@ -73,7 +73,18 @@ def some_duration(context: click.Context, parameter: click.Parameter, value: str
     return seconds
 
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _AGES = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def last_moment(context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    """As `moment`, but that a day is meant to its end."""
+    from datetime import timedelta
+
+    time = moment(context, parameter, value)
+    if time is not None and value is not None and _DAY.fullmatch(value):
+        return time + timedelta(days=1, microseconds=-1)
+    return time
 
 
 def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
@@ -85,7 +96,7 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime
     try:
         if match := re.fullmatch(r"(\d{1,6})([mhd])", value):
             return datetime.now(UTC) - timedelta(**{_AGES[match[2]]: int(match[1])})
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        if _DAY.fullmatch(value):
             return datetime.fromisoformat(value).replace(tzinfo=UTC)
         time = datetime.fromisoformat(value)
     except (ValueError, OverflowError):
@@ -158,7 +169,10 @@ since_option = click.option(
 )
 
 until_option = click.option(
-    "--until", callback=moment, metavar="TIME", help="Created then or earlier, likewise."
+    "--until",
+    callback=last_moment,
+    metavar="TIME",
+    help="Created then or earlier; a day is meant to its end.",
 )
 
 target_option = click.option(

@@ -44,6 +44,8 @@ def plan_command(
 ) -> int:
     """Show what apply would do, and why. Changes nothing and takes no lock."""
     shown = console(no_color=no_color, output_format=format)
+    if out:
+        api.refuse_plan_file(out)
     project = api.load()
     output.of(project, out)
     with Progress(shown, verbose=verbose).shown() as progress:
@@ -59,5 +61,7 @@ def plan_command(
     output.show(shown, view)
     if out:
         api.save_plan(out, view.document())
-        shown.note(f"Saved the plan; to apply just this: reconciler apply {harmless(out)}")
+        held = plan.breaches or plan.guarded or any(item.confirmable for item in plan.refused)
+        confirm = f" --confirm {plan.digest}" if held else ""
+        shown.note(f"Saved the plan; to apply just this: reconciler apply {harmless(out)}{confirm}")
     return of_plan(plan, detailed=detailed_exitcode)

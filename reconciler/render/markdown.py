@@ -127,7 +127,8 @@ def _selected(plan: Plan) -> Iterable[Section]:
     ]
     if rows:
         columns = ("set", "name or pattern", "means", "stands for", "new", "no more")
-        yield Section(f"{len(rows):,} names and patterns that mean something new", columns, rows)
+        what = "name or pattern that means" if len(rows) == 1 else "names and patterns that mean"
+        yield Section(f"{len(rows):,} {what} something new", columns, rows)
 
 
 def _tracked(changes: Sequence[TrackedChange]) -> Iterable[Section]:

@@ -42,8 +42,8 @@ _NOT_THE_JOURNALS = (
     " reconciler.lock.journal: the next apply is cold, and looks twice before it creates anything"
 )
 _BOTH_SIDES = (
-    "  next: Keep the entries of both sides, one a line and none twice, and remove the marks; or take one"
-    " side: git checkout --ours (or --theirs)"
+    "  next: `git merge --abort`, then `reconciler lock merge --install` and merge again: git then merges"
+    " lockfiles by itself. Or keep the entries of both sides, one a line and none twice, and remove the marks"
 )
 _WITNESS = (
     "  next: It is the only witness of creates whose reply was lost: restore it from a backup; or delete it,"

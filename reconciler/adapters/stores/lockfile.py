@@ -185,8 +185,9 @@ def _document(text: str, file: str) -> dict[str, Any]:
             raise StateError(
                 "git's conflict marks are in it",
                 where=f"{file}:{number}",
-                next="Keep the entries of both sides, one a line and none twice, and remove the marks; or"
-                " take one side: git checkout --ours (or --theirs)",
+                next="`git merge --abort`, then `reconciler lock merge --install` and merge again: git then"
+                " merges lockfiles by itself. Or keep the entries of both sides, one a line and none twice,"
+                " and remove the marks",
             )
     try:
         document = json.loads(text, object_pairs_hook=unique)

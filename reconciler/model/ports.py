@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime
 
@@ -218,7 +218,11 @@ class Watcher(Protocol):
 
 
 class Session(Protocol):
-    """State while its lock is held; every write is conditional on the lock being held still (C1)."""
+    """State while its lock is held, as a run sees it; every write is conditional on the lock's epoch (C1).
+
+    Whoever takes the lock next begins a new epoch, and from then on nothing of this session's is written.
+    How long it takes until somebody can is the store's to say; each method may raise a `LockLostError`.
+    """
 
     @property
     def lock(self) -> Lock:
@@ -231,7 +235,7 @@ class Session(Protocol):
         ...
 
     def confirm(self) -> None:
-        """Make sure that the lock is still this session's own.
+        """Make sure that the lock is still this session's own: the last act before a send.
 
         Raises:
             LockLostError: it is not.
@@ -239,13 +243,20 @@ class Session(Protocol):
         ...
 
     def note(self, notes: Sequence[Intent | Settled]) -> None:
-        """Write notes to the journal; they are durable when this returns. One sync for all of them."""
+        """Write notes to the journal; they are durable when this returns. One sync for all of them.
+
+        All of them are written or none. It may be called in a thread of its own.
+
+        Raises:
+            StateError: a key has an open intent already; nothing of these is written.
+        """
         ...
 
     def commit(self, lock: Lock) -> Lock:
         """Replace the lockfile as a whole, durably, and give it back as written.
 
-        Serial and lineage are this method's to set; nothing is written when nothing changed.
+        Serial and lineage are this method's to set; nothing is written when nothing changed. What the journal
+        had recovered is in the lockfile from then on, and comes back no more.
         """
         ...
 
@@ -254,23 +265,65 @@ class Session(Protocol):
         ...
 
 
-class Store(Protocol):
-    """Where lock, lockfile and journal live together (C1)."""
+class Tenure(Session, Protocol):
+    """A session as its store's keeper sees it: whatever needs the lock and is no run's business."""
 
-    def read(self) -> tuple[Lock, JournalState]:
-        """What stands, without taking the lock.
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was written yet. The next run is then as warm as this one was (C2)."""
+        ...
 
-        Raises:
-            StateError: the files cannot be used.
+    def take_over(self, lock: Lock, journal: JournalState) -> None:
+        """Stand in for another store: from then on this state is exactly that one, serial and lineage too.
+
+        What stood here is kept as a backup. It must not have open intents that the other does not have, nor
+        anything recovered.
         """
         ...
 
-    def hold(self, timeout: float) -> AbstractContextManager[Session]:
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep a run's audit file, where the store keeps those. It is durable with the next commit."""
+        ...
+
+
+class Store(Protocol):
+    """Where lock, lockfile and journal live together (C1)."""
+
+    @property
+    def shown(self) -> str:
+        """What messages call it."""
+        ...
+
+    def read(self) -> tuple[Lock, JournalState]:
+        """What stands, without taking the lock, as of one instant. Nothing is written, wherever that is.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        ...
+
+    def read_lockfile(self) -> bytes:
+        """The lockfile's text as it was committed, without what the journal recovered; empty before that.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        ...
+
+    def audit(self) -> Mapping[str, bytes]:
+        """The audit files that are kept here, by name; none where they are in the project's folder.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        ...
+
+    def hold(self, timeout: float) -> AbstractContextManager[Tenure]:
         """Take the lock, waiting up to so many seconds.
 
         Raises:
-            LockHeldError: somebody else held it all that time.
-            StateError: the files cannot be used.
+            LockHeldError: somebody else held it all that time; the message says who and since when.
+            StateError: it cannot be used.
         """
         ...
 

@@ -17,8 +17,7 @@ import os
 import secrets
 import threading
 import time
-import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.stores.disk import append, explained, read_all, replace_file, sync_folder
@@ -33,9 +32,10 @@ from reconciler.adapters.stores.journal import (
     write_note,
 )
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
+from reconciler.adapters.stores.succession import OpenIntents, successor, with_recovered
 from reconciler.adapters.stores.text import as_bytes, stamp
 from reconciler.model.errors import LockHeldError, LockLostError, StateError
-from reconciler.model.intent import JournalState
+from reconciler.model.intent import Closing, JournalState, Settled
 from reconciler.model.lock import Lock
 from reconciler.model.source import Source
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from reconciler.model.intent import Intent, Settled
+    from reconciler.model.intent import Intent
 
 _POLL = 0.1  # seconds between two tries at a lock that is held
 _TO_SIGN = 2.0  # seconds that a holder has to sign before it is called "another process"
@@ -187,7 +187,7 @@ class FileStore:
                 f" {self.journal_shown}: the next apply is cold, and looks twice before it creates anything",
             )
         state = JournalState(journal.open, journal.recovered, warm=journal.closed == _digest(text))
-        return _recovered(lock, journal), state
+        return with_recovered(lock, journal.recovered), state
 
     def read_lockfile(self) -> bytes:
         """The lockfile's bytes, or none where there is none.
@@ -222,6 +222,10 @@ class FileStore:
             )
         return content
 
+    def audit(self) -> dict[str, bytes]:
+        """None: the audit files are in the project's folder, as the lockfile is."""
+        return {}
+
     def heads_place(self) -> Source:
         """Where the lockfile holds the heads of the audit log, for messages about them.
 
@@ -242,7 +246,7 @@ class FileSession:
         self._descriptor = descriptor
         self._text = text
         self._of = of  # the lineage that the journal says it belongs to
-        self._open = {intent.id for intent in journal.open}
+        self._open = OpenIntents(journal.open)
         self.idle = True
         self._uncommitted = bool(journal.recovered)
         self._writing = threading.RLock()
@@ -272,17 +276,12 @@ class FileSession:
         """Append notes with one sync for all of them (C3).
 
         Raises:
-            StateError: they could not be made durable.
+            StateError: they could not be made durable, or a second create of a key would be open.
         """
-        from reconciler.model.intent import Intent
-
+        opened = self._open.after(notes, self._store.journal_shown)
         self.append(notes)
-        for note in notes:
-            if isinstance(note, Intent):
-                self._open.add(note.id)
-            else:
-                self._open.discard(note.intent)
-                self._uncommitted |= note.entry is not None
+        self._open = opened
+        self._uncommitted |= any(isinstance(note, Settled) and note.entry is not None for note in notes)
 
     def append(self, notes: Sequence[Note]) -> None:
         """Write lines at the end and make them durable, or leave none of them.
@@ -300,42 +299,65 @@ class FileSession:
     def commit(self, lock: Lock) -> Lock:
         """Replace the lockfile, if it says anything new, and give it back as it stands.
 
-        The serial rises with every change but that of a status, a time or an audit head (R10's policies
-        and R3's evidence included), and the lineage is made with the first; what the argument says of the
-        two does not count once there is a lockfile.
-
         Raises:
             StateError: it could not be made durable; the old one then stands as it was.
         """
         if lock == Lock() and not self._text:
             return lock
-        before = read_lock(self._text.decode(), self._store.shown) if self._text else Lock()
-        # A lockfile that was lost comes back with its lineage, so that an older one of it fits still (R9).
-        lineage = before.lineage or lock.lineage or self._of or str(uuid.uuid4())
-        project = self._store.project or before.project
-        lock = replace(lock, lineage=lineage, project=project, serial=before.serial)
-        if _substance(lock) != _substance(before):
-            lock = replace(lock, serial=before.serial + 1)
+        lock = successor(lock, self._written(), lineage=self._of, project=self._store.project)
         text = as_bytes(write_lock(lock))
         if text != self._text:
-            self.idle = False
-            self.confirm()
-            if self._store.read_lockfile() != self._text:
-                raise StateError(
-                    "the lockfile was changed while this run held its lock",
-                    where=self._store.shown,
-                    why="by git or by hand; what this run did is in the journal",
-                    next="Run apply again: it brings both together",
-                )
-            with explained("write", self._store.shown):
-                replace_file(self._store.path, text)
-                self._text = text  # also when the next line fails: it is there
-                sync_folder(self._store.path.parent)
+            self._replace(text)
         self.lock = lock
         if self._uncommitted:
             self.append([Committed(_digest(text))])
             self._uncommitted = False
         return lock
+
+    def take_over(self, lock: Lock, journal: JournalState) -> None:
+        """Stand in for another store; the lockfile that stood here is kept beside it, with ``.backup`` added.
+
+        The journal comes first and is only added to: whatever a crash leaves, no open create is forgotten.
+        """
+        text = as_bytes(write_lock(lock))
+        here = {intent.id for intent in self.journal.open}
+        intents = [intent for intent in journal.open if intent.id not in here]
+        recovered = [Settled("taken over", Closing.FOUND, entry=entry) for entry in journal.recovered]
+        notes: list[Note] = [Belongs(lock.lineage), *intents, *recovered]
+        opened = self._open.after(intents, self._store.journal_shown)
+        self.confirm()
+        self._of = lock.lineage
+        self.append(notes)
+        self._open = opened
+        if text != self._text:
+            if self._text:
+                with explained("write", self._store.shown):
+                    replace_file(self._store.path.with_name(self._store.path.name + ".backup"), self._text)
+            self._replace(text)
+        self.lock = with_recovered(lock, journal.recovered)
+        if journal.warm:
+            self.close()
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Nothing: the audit files are in the project's folder, as the lockfile is."""
+
+    def _written(self) -> Lock:
+        return read_lock(self._text.decode(), self._store.shown) if self._text else Lock()
+
+    def _replace(self, text: bytes) -> None:
+        self.idle = False
+        self.confirm()
+        if self._store.read_lockfile() != self._text:
+            raise StateError(
+                "the lockfile was changed while this run held its lock",
+                where=self._store.shown,
+                why="by git or by hand; what this run did is in the journal",
+                next="Run apply again: it brings both together",
+            )
+        with explained("write", self._store.shown):
+            replace_file(self._store.path, text)
+            self._text = text  # also when the next line fails: it is there
+            sync_folder(self._store.path.parent)
 
     def close(self) -> None:
         """Empty the journal but for its closing line, unless an intent is open."""
@@ -348,36 +370,6 @@ class FileSession:
                 os.ftruncate(self._descriptor, 0)
             self._of = ""
             self.append([Closed(_digest(self._text))])
-
-
-def _recovered(lock: Lock, journal: Journal) -> Lock:
-    """C9: what came back before a crash is recorded, whether or not the lockfile had been written."""
-    if not journal.recovered:
-        return lock
-    entries = dict(lock.entries)
-    for entry in journal.recovered:
-        there = entries.get(entry.key)
-        if there is not None:
-            known = {item.id: item for item in (*entry.batches, *there.batches)}
-            entry = replace(entry, batches=tuple(known[name] for name in sorted(known)))  # noqa: PLW2901 - the same entry, whole
-        entries[entry.key] = entry
-    return replace(lock, entries=entries)
-
-
-def _substance(lock: Lock) -> object:
-    """What a serial counts: everything but statuses, times, counts of files and heads."""
-    entries = {
-        key: (
-            entry.address,
-            entry.current,
-            entry.on_remove,
-            tuple((item.id, item.origin, item.evidence, item.alias) for item in entry.batches),
-        )
-        for key, entry in lock.entries.items()
-    }
-    tracked = {name: entry.address for name, entry in lock.tracked.items()}
-    named = (lock.lineage, lock.project, lock.plan, dict(lock.projects), dict(lock.sets))
-    return *named, entries, lock.pins, tracked
 
 
 def _digest(text: bytes) -> str:

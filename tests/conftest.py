@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import postgres_server
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -32,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether a campaign is to go through everything, for minutes or hours, and not through a sample."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_server.Server]:
+    """A PostgreSQL server, one for all tests of this process; each takes a schema of its own."""
+    with postgres_server.server() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

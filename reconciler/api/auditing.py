@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.api.house import house_of, store_of
+from reconciler.api.house import house_of
 from reconciler.api.running import environment_of, run_to_end, system_clock
+from reconciler.api.stores import fetch_audit, store_of
 from reconciler.model.audit import FoundIn, HeldAgainst, LogRead, Story, Told, Verified
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.lock import Lock, Origin
@@ -21,10 +22,10 @@ from reconciler.model.source import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from reconciler.adapters.stores.file import FileStore
     from reconciler.model.audit import Asked
     from reconciler.model.events import Listener
     from reconciler.model.outcomes import BatchOutcomes
+    from reconciler.model.ports import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,25 +289,26 @@ def _state_of(place: AuditPlace) -> _State:
     return _State(text, store.shown, written, store.read()[0])
 
 
-def _store_of(place: AuditPlace) -> FileStore:
+def _store_of(place: AuditPlace) -> Store:
     from reconciler.api.reading import read_project_file
 
     file, diagnostics = read_project_file(Path(place.project))
     if file is None:
         raise ManifestError(diagnostics)
-    return store_of(Path(place.project), file, system_clock())
+    return store_of(Path(place.project), file, system_clock(), environment_of(None))
 
 
 def _folder_of(place: AuditPlace) -> Path:
-    """The folder of audit files; that of a copy has to be there.
+    """The folder of audit files, with those that the project's store keeps; that of a copy has to be there.
 
     Raises:
         ManifestError: there is no project.
         SettingsError: the copy is not there.
     """
     if not place.copy:
-        _store_of(place)
-        return Path(place.project) / "audit"
+        folder = Path(place.project) / "audit"
+        fetch_audit(_store_of(place), folder)
+        return folder
     folder = Path(place.copy)
     if not folder.is_dir():
         raise SettingsError(

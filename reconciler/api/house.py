@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from reconciler.api.running import environment_of, holder, once_broken_silent, silent, system_clock
+from reconciler.api.running import environment_of, once_broken_silent, silent, system_clock
+from reconciler.api.stores import KeptLog, store_of
 from reconciler.engine.stop import Stop
 from reconciler.model.desired import Desired
+from reconciler.model.project import FileState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 
-    from reconciler.adapters.stores.file import FileSession, FileStore
     from reconciler.api.outcomes import ResultsRead, Wish
     from reconciler.api.outlook import Outlook
     from reconciler.api.services import Connections, Services
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from reconciler.model.manifest import TrackedBatch
     from reconciler.model.outcomes import BatchOutcomes
     from reconciler.model.plan import Plan, Since
-    from reconciler.model.ports import AuditLog, Clock
-    from reconciler.model.project import Project, ProjectFile
+    from reconciler.model.ports import AuditLog, Clock, Store, Tenure
+    from reconciler.model.project import Project
     from reconciler.model.result import Applied
     from reconciler.model.saved import SavedPlan
     from reconciler.model.tracking import TrackedChange
@@ -179,7 +180,7 @@ class House:
 
     async def apply(
         self,
-        session: FileSession,
+        session: Tenure,
         targets: Sequence[str],
         since: Since | None,
         approve: Callable[[Plan], bool],
@@ -209,7 +210,7 @@ class House:
                 wait=wait,
             )
 
-    async def refresh(self, session: FileSession, targets: Sequence[str]) -> tuple[TrackedChange, ...]:
+    async def refresh(self, session: Tenure, targets: Sequence[str]) -> tuple[TrackedChange, ...]:
         """Have the services look after watched batches, and record what they then say."""
         from reconciler.api.watching import lookout, select_tracked, tracking_of, watching
         from reconciler.core.select import within_reach
@@ -272,7 +273,7 @@ class House:
 
     async def by_hand(
         self,
-        session: FileSession,
+        session: Tenure,
         about: Address,
         work: Callable[[Run], Coroutine[Any, Any, _Result]],
         *,
@@ -293,7 +294,7 @@ class House:
         async with self.run_on(session, Stop(), names=names, endpoints=asked) as run:
             return await work(run)
 
-    async def upgrade(self, session: FileSession, sets: frozenset[str]) -> tuple[str, ...]:
+    async def upgrade(self, session: Tenure, sets: frozenset[str]) -> tuple[str, ...]:
         """Look up anew what these sets' names and patterns stand for, and pin that (R13)."""
         from reconciler.engine.by_hand import move_pins
 
@@ -313,7 +314,7 @@ class House:
     @contextlib.asynccontextmanager
     async def run_on(
         self,
-        session: FileSession,
+        session: Tenure,
         stop: Stop,
         seconds: float | None = None,
         *,
@@ -356,7 +357,7 @@ class House:
                 watch=watch(self.project, watchers, session.lock, self.parallelism),
             )
 
-    def begin(self, session: FileSession) -> tuple[str, AuditLog]:
+    def begin(self, session: Tenure) -> tuple[str, AuditLog]:
         """A name for a run, and its audit log."""
         from reconciler.adapters.audit import AuditFolder, signer_of
         from reconciler.adapters.ci import environment
@@ -364,13 +365,13 @@ class House:
         folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
         signer = signer_of(self.environ)
         who = environment(self.environ, folder, self.approved_by)
-        return run_id, AuditFolder(folder / "audit").begin(
-            run_id, who, session.lock.heads, self.clock, signer
-        )
+        audit = AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock, signer)
+        here = isinstance(self.project.file.state, FileState)
+        return run_id, audit if here else KeptLog(audit, session)
 
-    def store(self) -> FileStore:
+    def store(self) -> Store:
         """Where the project's state lives."""
-        return store_of(Path(self.project.folder), self.project.file, self.clock)
+        return store_of(Path(self.project.folder), self.project.file, self.clock, self.environ)
 
     def services(self, stop: Stop, reach: frozenset[str] | None = None) -> Services:
         """The services of the project's provider blocks, yet to be connected.
@@ -383,11 +384,3 @@ class House:
 
         listen = once_broken_silent(self.listen)
         return Services(self.project, self.environ, self.clock, listen, self.parallelism, stop, reach)
-
-
-def store_of(folder: Path, file: ProjectFile, clock: Clock) -> FileStore:
-    """Where a project's state lives, as its project file says."""
-    from reconciler.adapters.stores.file import FileStore
-
-    path = file.state.path
-    return FileStore(folder / path, path, holder(), clock.now(), file.name)

@@ -10,10 +10,10 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from reconciler.api.house import store_of
 from reconciler.api.merging import conflict_error, merge_contents
 from reconciler.api.reading import read_project_file
 from reconciler.api.running import environment_of, system_clock
+from reconciler.api.stores import file_store_of, lockfile_of
 from reconciler.model.errors import ManifestError, StateError
 from reconciler.model.project import ForeignProvider, LocalProvider
 
@@ -36,8 +36,9 @@ def install_merging(folder: Path, environ: Mapping[str, str] | None) -> list[str
 
     file = _project_file(folder)
     git = git_in(folder.resolve(), environment_of(environ), frozenset(secrets_of(file)))
-    repository_of(git).inside(folder / file.state.path, file.state.path)
-    return install(git, folder, file.state.path)
+    shown = lockfile_of(file)
+    repository_of(git).inside(folder / shown, shown)
+    return install(git, folder, shown)
 
 
 def push_lockfile(
@@ -57,12 +58,12 @@ def push_lockfile(
     from reconciler.adapters.stores.merging import read_side
 
     file, env = _project_file(folder), environment_of(environ)
-    shown = file.state.path
+    shown = lockfile_of(file)
     repository = repository_of(git_in(folder.resolve(), env, frozenset(secrets_of(file))))
     lockfile = repository.inside(folder / shown, shown)
     repository.refuse_halfway(lockfile)
     address, there = repository.remote(remote), repository.branch(remote, branch, env)
-    store = store_of(folder, file, system_clock())
+    store = file_store_of(folder, file, system_clock())
     if not store.path.exists():
         raise StateError(
             "there is no lockfile yet", where=shown, next="`reconciler apply` writes it; then push it"

@@ -14,11 +14,11 @@ from reconciler.model.errors import StateError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.adapters.stores.file import FileStore
     from reconciler.model.lock import Lock
+    from reconciler.model.ports import Store
 
 
-def refresh_lock(store: FileStore, learned: Callable[[Lock], Lock]) -> str:
+def refresh_lock(store: Store, learned: Callable[[Lock], Lock]) -> str:
     """Bring the lockfile up to date; gives why it is not, or "".
 
     Args:

@@ -16,6 +16,7 @@ from reconciler.cli.progress import Progress
 from reconciler.cli.question import is_yes
 from reconciler.cli.signals import stopping
 from reconciler.cli.views import applied_view
+from reconciler.model.project import FileState
 from reconciler.render.text import applied_lines, finding_lines
 
 if TYPE_CHECKING:
@@ -143,7 +144,8 @@ def _ask(plan: Plan, stop: api.Stop) -> bool:
 
 def _say_what_excludes(project: Project, out: Console) -> None:
     """C1: a file's lock ends at the machine, and in CI every job has its own."""
-    if os.environ.get("CI") and not project.file.state.exclusive:
+    state = project.file.state
+    if os.environ.get("CI") and isinstance(state, FileState) and not state.exclusive:
         out.note(
             "note: the lock of a file store excludes processes of this machine only. If a concurrency group"
             " keeps other CI jobs out, say so with `state: {exclusive: external}` in reconciler.yaml."

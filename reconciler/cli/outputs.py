@@ -18,6 +18,7 @@ from reconciler.cli.console import json_line, json_text, say_diagnostics, say_er
 from reconciler.cli.exits import Exit, of_error
 from reconciler.cli.into import Appended, Into
 from reconciler.model.errors import ReconcilerError, SettingsError
+from reconciler.model.project import FileState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -288,9 +289,10 @@ def _html(page: Page) -> str:
 
 def _own_files(project: Project) -> list[str]:
     """What the project consists of, whether it is there or not."""
-    state = project.file.state.path
+    state = project.file.state
+    files = [state.path, f"{state.path}.journal"] if isinstance(state, FileState) else []
     manifests = {item.source.file for item in project.sets} | {item.source.file for item in project.tracked}
-    return [project.file.source.file, state, f"{state}.journal", *sorted(manifests)]
+    return [project.file.source.file, *files, *sorted(manifests)]
 
 
 def _prefix() -> str:

@@ -122,6 +122,24 @@ class FileState:
     exclusive: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresState:
+    """State in a PostgreSQL database, which any number of machines share.
+
+    Attributes:
+        url: the connection string, without a password; or where it stands; None for libpq's own variables.
+        schema: of the database.
+        options: libpq's parameters, such as ``sslmode``, by their own names.
+    """
+
+    url: str | FromEnvironment | None = None
+    schema: str = "reconciler"
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+StateSpec: TypeAlias = FileState | PostgresState
+
+
 class Protection(NamedTuple):
     """What is only touched when the plan's digest is confirmed.
 
@@ -229,7 +247,7 @@ class ProjectFile:
     source: Source
     manifests: tuple[str, ...]
     providers: Mapping[str, ProviderSpec]
-    state: FileState
+    state: StateSpec
     limits: Limits
     digest: str
     locate: Locator = field(compare=False, repr=False)

@@ -108,9 +108,9 @@ spec:
             ],
         ),
         (
-            PROJECT + "  state: {type: postgres}\n  limits: {maxCreates: -1, maxFile: 3}\n",
+            PROJECT + "  state: {type: postgre}\n  limits: {maxCreates: -1, maxFile: 3}\n",
             [
-                "r.yaml:12:17: spec.state.type: expected 'file', got 'postgres'",
+                "r.yaml:12:17: spec.state.type: 'postgre' is not known: did you mean 'postgres'?",
                 "r.yaml:13:24: spec.limits.maxCreates: expected at least 0, got -1",
                 "r.yaml:13:28: spec.limits.maxFile: unknown key 'maxFile': did you mean 'maxFiles'?",
             ],

@@ -1,6 +1,6 @@
 """What every store promises (C1, C2, C3, C9), whatever it keeps its state in.
 
-A further store is one more row of ``STORES``: a function of a folder of its own and of a holder's name.
+A further store is one more row of ``STORES``: where a test gets one of its own, to be opened by any holder.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from store_values import NOON, Some
 
 from reconciler.adapters.stores.file import FileStore
 from reconciler.adapters.stores.lockfile import read_lock
+from reconciler.adapters.stores.postgres.address import address_of
+from reconciler.adapters.stores.postgres.setup import initialise
+from reconciler.adapters.stores.postgres.store import PostgresStore
 from reconciler.model.batch import Status
 from reconciler.model.errors import LockHeldError, StateError
 from reconciler.model.intent import Closing, JournalState, Settled
@@ -25,14 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from postgres_server import Server
+
     from reconciler.model.ports import Store
-
-
-def _file_store(folder: Path, holder: str) -> Store:
-    return FileStore(folder / "reconciler.lock", "reconciler.lock", holder, NOON)
-
-
-STORES: dict[str, Callable[[Path, str], Store]] = {"file": _file_store}
 
 
 class Reopen(Protocol):
@@ -41,14 +39,24 @@ class Reopen(Protocol):
     def __call__(self, holder: str = "ada@desk") -> Store: ...
 
 
+def _file(request: pytest.FixtureRequest) -> Reopen:
+    folder: Path = request.getfixturevalue("tmp_path")
+    return lambda holder="ada@desk": FileStore(folder / "reconciler.lock", "reconciler.lock", holder, NOON)
+
+
+def _postgres(request: pytest.FixtureRequest) -> Reopen:
+    server: Server = request.getfixturevalue("postgres")
+    address = address_of(server.new_schema(), "", server.url(), {})
+    initialise(address)
+    return lambda holder="ada@desk": PostgresStore(address, holder)
+
+
+STORES: dict[str, Callable[[pytest.FixtureRequest], Reopen]] = {"file": _file, "postgres": _postgres}
+
+
 @pytest.fixture(params=sorted(STORES))
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
-    factory = STORES[request.param]
-
-    def again(holder: str = "ada@desk") -> Store:
-        return factory(tmp_path, holder)
-
-    return again
+def reopen(request: pytest.FixtureRequest) -> Reopen:
+    return STORES[request.param](request)
 
 
 @pytest.fixture

@@ -189,6 +189,10 @@ class AuditFile:
         self._closed = True
         return self._head
 
+    def paths(self) -> list[Path]:
+        """The files that the run has written: its log, and its signature if there is a key."""
+        return [path for path in (self._path, self._path.with_suffix(SUFFIX)) if path.exists()]
+
     def _create(self, text: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC

@@ -13,6 +13,7 @@ from reconciler.model.project import (
     ForeignProvider,
     LlamaCloudProvider,
     LocalProvider,
+    PostgresState,
     ProviderSpec,
     TalonicProvider,
 )
@@ -38,6 +39,14 @@ def unset_variables(
     """One warning for each variable that a used provider or a webhook needs and that is unset or empty."""
     used = {item.provider for item in sets} | {item.provider for item in tracked}
     found: list[Diagnostic] = []
+    match project.state:
+        case PostgresState(url=FromEnvironment(variable)) if not environment.get(variable):
+            message = f"{_unset((variable,))}: the state's connection string stands there"
+            found.append(
+                Diagnostic(project.locate(("spec", "state", "url", "env")), message, Severity.WARNING)
+            )
+        case _:
+            pass
     for name, provider in sorted(project.providers.items()):
         for option, variables, what in _variables(provider):
             if name in used and not any(environment.get(item) for item in variables):

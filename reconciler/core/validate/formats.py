@@ -11,6 +11,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from reconciler.core.validate.state import database_url
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -111,6 +113,7 @@ def _loopback(host: str) -> bool:
 #: The reader of each format; a test holds that the schemas name no other.
 FORMATS: Mapping[str, Callable[[str], object]] = {
     "base-url": base_url,
+    "database-url": database_url,
     "date-time": moment,
     "day": day,
     "max-age": max_age,

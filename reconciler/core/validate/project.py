@@ -12,11 +12,11 @@ from reconciler.core.validate.installed import NO_KINDS, foreign_faults, foreign
 from reconciler.core.validate.kinds import PROJECT, kind_faults
 from reconciler.core.validate.limits import label_limits, limits_of, protections
 from reconciler.core.validate.schema import Checker
+from reconciler.core.validate.state import state_of
 from reconciler.core.validate.windows import ONLY_UTC, Zones, closures_of, window_faults, windows_of
 from reconciler.model.canonical import digest
 from reconciler.model.project import (
     DEFAULT_SETTLE,
-    FileState,
     LlamaCloudProvider,
     LocalProvider,
     ProjectFile,
@@ -89,7 +89,7 @@ def _spec(document: Document) -> Mapping[str, Any]:
 def _build(document: Document, kinds: Kinds, zones: Zones) -> ProjectFile:
     value: Mapping[str, Any] = document.value
     spec = _spec(document)
-    state, limits = spec.get("state", {}), spec.get("limits", {})
+    limits = spec.get("limits", {})
     return ProjectFile(
         name=value["metadata"]["name"],
         source=document.source,
@@ -97,7 +97,7 @@ def _build(document: Document, kinds: Kinds, zones: Zones) -> ProjectFile:
         providers=MappingProxyType(
             {name: _provider(name, item, kinds) for name, item in spec["providers"].items()}
         ),
-        state=FileState(path=state.get("path", "reconciler.lock"), exclusive="exclusive" in state),
+        state=state_of(spec.get("state", {})),
         limits=replace(
             limits_of(limits),
             labels=MappingProxyType(label_limits(limits)),

@@ -1,0 +1,173 @@
+"""A project's state as rows, and back. What is read is read strictly, by the lockfile's own reader.
+
+The lockfile without its entries stands in one row, each entry in one of its own. Nothing is written here but
+what `bring` is given; whether it may be is the session's to know.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.adapters.stores.lockfile import read_lock, write_lock
+from reconciler.adapters.stores.postgres.tables import VERSION
+from reconciler.adapters.stores.text import (
+    as_bytes,
+    entry_from_json,
+    entry_to_json,
+    intent_from_json,
+    read_key,
+    settled_from_json,
+)
+from reconciler.model.canonical import canonical
+from reconciler.model.errors import StateError
+from reconciler.model.intent import JournalState
+from reconciler.model.lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.adapters.stores.postgres.connection import Connection
+    from reconciler.model.batch import Key
+    from reconciler.model.intent import Intent
+    from reconciler.model.lock import Entry
+
+# From so many new entries on, COPY is quicker than a statement each.
+_MANY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the rows of a project say.
+
+    Attributes:
+        lock: the lockfile as it was committed, without what is to be recovered.
+        written: whether there is one.
+        journal: what earlier runs left.
+    """
+
+    lock: Lock
+    written: bool
+    journal: JournalState
+
+
+def check_version(connection: Connection, shown: str) -> None:
+    """Make sure that the tables are of this version's format.
+
+    Raises:
+        StateError: they are older or newer.
+    """
+    version = read_version(connection)
+    if version > VERSION:
+        raise StateError(
+            f"the tables are of format {version}, which is newer",
+            where=shown,
+            why=f"this version of reconciler knows formats up to {VERSION}",
+            next="Upgrade: pip install --upgrade batch-reconciler",
+        )
+    if version < VERSION:
+        raise StateError(
+            f"the tables are of format {version}, which is older",
+            where=shown,
+            why=f"this version of reconciler works with format {VERSION}",
+            next="Upgrade them, which keeps a backup of each state: reconciler state init",
+        )
+
+
+def read_version(connection: Connection) -> int:
+    """The format of the tables; 0 for tables that were begun and hold none."""
+    row = connection.execute("SELECT max(version) FROM format").fetchone()
+    return row[0] if row and row[0] else 0
+
+
+def read_state(connection: Connection, project: str, shown: str, shard: int = 0) -> Standing:
+    """Everything that stands. The caller's transaction decides as of when.
+
+    Raises:
+        StateError: a row holds what this tool cannot have written.
+    """
+    row = connection.execute("SELECT lockfile FROM states WHERE project = %s", (project,)).fetchone()
+    lock = read_lock(row[0], f"{shown}, table states") if row else Lock()
+    entries: dict[Key, Entry] = {}
+    for name, text in connection.execute(
+        'SELECT key, entry FROM entries WHERE project = %s ORDER BY key COLLATE "C"', (project,)
+    ):
+        try:
+            key = read_key(name)
+            entries[key] = entry_from_json(key, json.loads(text))
+        except ValueError as error:
+            raise _unreadable(f"{shown}, table entries, key {name}", error) from error
+    intents: list[Intent] = []
+    for name, text in connection.execute(
+        "SELECT key, intent FROM intents WHERE project = %s AND shard = %s ORDER BY number", (project, shard)
+    ):
+        try:
+            intents.append(intent_from_json(json.loads(text)))
+        except ValueError as error:
+            raise _unreadable(f"{shown}, table intents, key {name}", error) from error
+    recovered: list[Entry] = []
+    for number, text in connection.execute(
+        "SELECT number, settled FROM outcomes WHERE project = %s AND shard = %s ORDER BY number",
+        (project, shard),
+    ):
+        try:
+            entry = settled_from_json(json.loads(text)).entry
+        except ValueError as error:
+            raise _unreadable(f"{shown}, table outcomes, number {number}", error) from error
+        recovered += [entry] if entry else []
+    held = connection.execute(
+        "SELECT warm FROM locks WHERE project = %s AND shard = %s", (project, shard)
+    ).fetchone()
+    warm = bool(held and held[0]) and not intents and not recovered
+    return Standing(
+        replace(lock, entries=entries), row is not None, JournalState(tuple(intents), tuple(recovered), warm)
+    )
+
+
+def _unreadable(where: str, error: ValueError) -> StateError:
+    return StateError(
+        f"a row cannot be read: {error}",
+        where=where,
+        why="this tool has not written it so",
+        next="Put it right, or push a backup of the state: reconciler state push FILE",
+    )
+
+
+def bring(connection: Connection, project: str, lock: Lock, before: Mapping[Key, Entry]) -> None:
+    """Bring the rows from the entries that stand to a lockfile, row by row: only what differs is written."""
+    changed = [(key, entry) for key, entry in lock.entries.items() if before.get(key) != entry]
+    gone = [str(key) for key in before if key not in lock.entries]
+    new = sorted(
+        (project, str(key), text_of(entry_to_json(entry))) for key, entry in changed if key not in before
+    )
+    other = sorted(
+        (text_of(entry_to_json(entry)), project, str(key)) for key, entry in changed if key in before
+    )
+    if gone:
+        connection.execute("DELETE FROM entries WHERE project = %s AND key = ANY(%s)", (project, gone))
+    with connection.cursor() as cursor:
+        if other:
+            cursor.executemany("UPDATE entries SET entry = %s WHERE project = %s AND key = %s", other)
+        if len(new) < _MANY:
+            cursor.executemany("INSERT INTO entries (project, key, entry) VALUES (%s, %s, %s)", new)
+        else:
+            with cursor.copy("COPY entries (project, key, entry) FROM STDIN") as copy:
+                for row in new:
+                    copy.write_row(row)
+    connection.execute(
+        "INSERT INTO states (project, lineage, serial, lockfile) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (project) DO UPDATE SET lineage = excluded.lineage, serial = excluded.serial,"
+        " lockfile = excluded.lockfile",
+        (project, lock.lineage, lock.serial, frame_of(lock)),
+    )
+
+
+def frame_of(lock: Lock) -> str:
+    """The lockfile without its entries."""
+    return as_bytes(write_lock(replace(lock, entries={}))).decode()
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """A document as a row holds it: nothing that cannot be printed, as in the lockfile."""
+    return as_bytes(canonical(document)).decode()

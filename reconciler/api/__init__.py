@@ -44,6 +44,7 @@ from reconciler.api.files import (
     write_new,
 )
 from reconciler.api.house import PARALLELISM
+from reconciler.api.keeping import Moved, init_state, migrate_state, pull_state, push_state, state_sql
 from reconciler.api.looking import browse, drift, explain, export, results, status, wait, watch
 from reconciler.api.reporting import report
 from reconciler.engine.stop import Stop
@@ -51,6 +52,7 @@ from reconciler.engine.stop import Stop
 __all__ = [
     "PARALLELISM",
     "AuditPlace",
+    "Moved",
     "Stop",
     "apply",
     "browse",
@@ -64,14 +66,18 @@ __all__ = [
     "generate_audit_keys",
     "import_batch",
     "init",
+    "init_state",
     "install_merge_driver",
     "load",
     "merge_lock",
+    "migrate_state",
     "not_reviewed",
     "places",
     "plan",
     "post_comment",
+    "pull_state",
     "push_lock",
+    "push_state",
     "read_audit",
     "read_plan",
     "refresh",
@@ -83,6 +89,7 @@ __all__ = [
     "saved_plan_changes",
     "schema",
     "schema_names",
+    "state_sql",
     "status",
     "try_policies",
     "upgrade",

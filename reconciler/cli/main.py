@@ -30,6 +30,7 @@ from reconciler.cli.refresh import refresh_command
 from reconciler.cli.report import report_command
 from reconciler.cli.results import results_command
 from reconciler.cli.shell import completion_command
+from reconciler.cli.state import state_group
 from reconciler.cli.status import status_command, wait_command
 from reconciler.model.errors import ReconcilerError
 from reconciler.render.harmless import harmless
@@ -64,6 +65,7 @@ for _command in (
     import_command,
     refresh_command,
     lock_group,
+    state_group,
     comment_command,
     explain_command,
     drift_command,

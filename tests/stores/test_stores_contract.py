@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from postgres_server import Server
 
+    from reconciler.model.batch import Key
+    from reconciler.model.lock import Entry
     from reconciler.model.ports import Store
 
 
@@ -105,6 +107,20 @@ def test_a_mere_refresh_raises_no_serial_and_is_kept(reopen: Reopen, some: Some)
     assert (after.serial, after.lineage) == (before.serial, before.lineage)
     assert after != before
     assert reopen().read()[0] == after
+
+
+def test_what_was_committed_is_a_value_though_the_callers_entries_go_on_changing(
+    reopen: Reopen, some: Some
+) -> None:
+    """The engine commits its own mapping of entries early, and again with what it has recorded by then."""
+    entries: dict[Key, Entry] = {}
+    with reopen().hold(0) as session:
+        session.commit(Lock(sets={"invoices": "sha256:1"}, entries=entries))
+        entries[some.key()] = some.entry()
+        session.commit(Lock(sets={"invoices": "sha256:1"}, entries=entries))
+        entries[some.key("dir-2")] = some.entry("dir-2", "bat-2")
+        session.commit(replace(session.lock, entries=entries))
+    assert reopen().read()[0].entries == entries
 
 
 _CHANGES: list[tuple[str, Callable[[Some, Lock], Lock]]] = [

@@ -36,6 +36,25 @@ def state_of(spec: Mapping[str, Any]) -> StateSpec:
             raise AssertionError(other)
 
 
+def state_faults(value: object, schema: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a ``state`` that stands alone, a sentence each.
+
+    Args:
+        value: as it was read.
+        schema: that of the project file.
+    """
+    from reconciler.core.validate.schema import Checker
+    from reconciler.core.validate.words import dotted
+
+    alone = {
+        "$defs": schema["$defs"],
+        "type": "object",
+        "properties": {"state": {"type": "object", "$ref": "#/$defs/state"}},
+    }
+    faults = Checker(alone).faults({"state": value})  # type: ignore[dict-item]
+    return [f"{dotted(fault.path)}: {fault.message}" for fault in faults]
+
+
 def database_url(text: str) -> str:
     """A connection URL of PostgreSQL without a password.
 

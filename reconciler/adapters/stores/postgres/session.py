@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.stores.journal import write_note
@@ -124,7 +125,9 @@ class PostgresSession:
             with self._writing(warm=False):
                 bring(self._connection, self._address.project, lock, self._standing.entries)
                 self._forget_outcomes()
-            self._standing, self._written, self._uncommitted = lock, True, False
+            # The caller goes on changing its entries; the next commit is held against these.
+            self._standing = replace(lock, entries=dict(lock.entries))
+            self._written, self._uncommitted = True, False
         self.lock = lock
         return lock
 
@@ -150,7 +153,7 @@ class PostgresSession:
                 self._note(intent)
             for entry in journal.recovered:
                 self._note(Settled("taken over", Closing.FOUND, entry=entry))
-        self._standing, self._written, self._open = lock, True, opened
+        self._standing, self._written, self._open = replace(lock, entries=dict(lock.entries)), True, opened
         self._uncommitted = bool(journal.recovered)
         self.lock = with_recovered(lock, journal.recovered)
 

@@ -1,0 +1,492 @@
+"""PostgreSQL alone: whose writes count, what is written, who may do what, and what its errors say (C1)."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import postgres_server
+import psycopg
+import pytest
+from store_values import Some
+
+from reconciler.adapters.stores.postgres import tables
+from reconciler.adapters.stores.postgres.address import Address, address_of
+from reconciler.adapters.stores.postgres.setup import initialise
+from reconciler.adapters.stores.postgres.store import PostgresStore
+from reconciler.model.batch import Status
+from reconciler.model.errors import LockHeldError, LockLostError, SettingsError, StateError
+from reconciler.model.intent import Closing, Settled
+from reconciler.model.lock import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from postgres_server import Server
+
+    from reconciler.adapters.stores.postgres.session import PostgresSession
+
+
+class World(NamedTuple):
+    """A schema of its own."""
+
+    server: Server
+    schema: str
+
+    def address(self, project: str = "papers", url: str = "", **options: str) -> Address:
+        return address_of(self.schema, project, url or self.server.url(), options)
+
+    def store(self, holder: str = "ada@desk", project: str = "papers") -> PostgresStore:
+        return PostgresStore(self.address(project), holder)
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        return self.server.run(query.replace("§", f"{self.schema}."), *values)
+
+
+@pytest.fixture
+def world(postgres: Server) -> World:
+    made = World(postgres, postgres.new_schema())
+    initialise(made.address())
+    return made
+
+
+@pytest.fixture
+def some() -> Some:
+    return Some()
+
+
+# Whose writes count -------------------------------------------------------------------------------
+
+
+def _confirm(session: PostgresSession, some: Some) -> None:
+    session.confirm()
+
+
+def _note(session: PostgresSession, some: Some) -> None:
+    session.note([some.intent("late", "dir-7")])
+
+
+def _commit(session: PostgresSession, some: Some) -> None:
+    session.commit(some.lock(some.entry("dir-8")))
+
+
+def _close(session: PostgresSession, some: Some) -> None:
+    session.close()
+
+
+def _keep(session: PostgresSession, some: Some) -> None:
+    session.keep("run.jsonl", b"{}\n")
+
+
+def _take_over(session: PostgresSession, some: Some) -> None:
+    session.take_over(replace(some.lock(), lineage="x", serial=9), session.journal)
+
+
+WRITES = [_note, _commit, _close, _keep, _take_over]
+
+
+@pytest.mark.parametrize("act", [_confirm, *WRITES], ids=lambda act: act.__name__)
+def test_a_session_that_was_ended_stops_its_holder(
+    world: World, some: Some, act: Callable[[PostgresSession, Some], None]
+) -> None:
+    with world.store().hold(0) as session:
+        session.note([some.intent()] if act is not _close else [])  # which then would do nothing
+        before = world.store().read()
+        assert world.server.terminate(world.schema) == 1
+        with pytest.raises(LockLostError) as lost:
+            act(session, some)
+    assert str(lost.value).startswith(
+        f"postgres schema {world.schema}, project papers: the connection to the database was lost while"
+        " this run held its lock: "
+    )
+    assert str(lost.value).endswith(
+        "; nothing was sent after that was seen. Run apply again; it looks before it creates"
+    )
+    assert world.store().read() == before
+    with world.store("bob@sofa").hold(2) as session:
+        assert session.journal == before[1]
+
+
+@pytest.mark.parametrize("act", [_confirm, *WRITES], ids=lambda act: act.__name__)
+def test_once_another_has_begun_nothing_of_the_one_before_is_written(
+    world: World, some: Some, act: Callable[[PostgresSession, Some], None]
+) -> None:
+    """The lock is gone and the connection is not: as behind a pool, or after a server's mistake."""
+    with world.store().hold(0) as old:
+        old.note([some.intent()] if act is not _close else [])
+        old._connection.execute("SELECT pg_advisory_unlock_all()")
+        with world.store("bob@sofa").hold(0) as new:
+            before = world.store().read()
+            with pytest.raises(LockLostError, match="another session has taken the lock since"):
+                act(old, some)
+            assert world.store().read() == before
+            new.confirm()
+
+
+def test_who_begins_waits_for_what_the_one_before_is_writing(world: World, some: Some) -> None:
+    """The fence of a write is the row that the next holder has to change."""
+    with world.store().hold(0) as old:
+        old._connection.execute("SELECT pg_advisory_unlock_all()")
+        with old._writing(warm=None):
+            impatient = world.address(options="-c statement_timeout=200")
+            with pytest.raises(StateError, match="took too long"), PostgresStore(impatient, "bob").hold(0):
+                pass  # pragma: no cover - not reached
+
+
+def test_two_workers_cannot_both_have_an_intent_of_one_key(world: World, some: Some) -> None:
+    """Workers that share a plan have no session in common: the table itself refuses (C1)."""
+    with world.store().hold(0) as session:
+        world.server.run(
+            f"INSERT INTO {world.schema}.intents (project, key, id, epoch, intent)"
+            " VALUES ('papers', %s, 'theirs', 1, '{}')",
+            str(some.key()),
+        )
+        with pytest.raises(StateError, match="a create of the same work is open already"):
+            session.note([some.intent("other", "dir-2"), some.intent("ours")])
+    assert world.rows("SELECT id FROM §intents") == [("theirs",)]
+
+
+def test_projects_of_a_schema_know_nothing_of_each_other(world: World, some: Some) -> None:
+    with world.store(project="one").hold(0) as one, world.store(project="two").hold(0) as two:
+        one.commit(some.lock())
+        two.note([some.intent()])
+        one.close()
+    assert (world.store(project="one").read()[1].warm, world.store(project="two").read()[0]) == (True, Lock())
+    assert len(world.store(project="two").read()[1].open) == 1
+
+
+def test_the_holder_is_named_from_the_moment_that_it_has_signed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever finds the lock held by one that has not signed yet does not name the one before."""
+    monkeypatch.setattr("reconciler.adapters.stores.postgres.store._TO_SIGN", 0.2)
+    with world.store("ada@desk").hold(0):
+        pass
+    with contextlib.closing(world.server.connect()) as unsigned:
+        from reconciler.adapters.stores.postgres.store import lock_number
+
+        unsigned.execute("SELECT pg_advisory_lock(%s)", (lock_number(world.schema, "papers"),))
+        with pytest.raises(LockHeldError, match="held by another process"), world.store("bob").hold(0):
+            pass  # pragma: no cover - not reached
+
+
+# What is written ----------------------------------------------------------------------------------
+
+
+def test_only_rows_that_differ_are_written(world: World, some: Some) -> None:
+    entries = [some.entry(f"dir-{number}", f"bat-{number}") for number in range(20)]
+    with world.store().hold(0) as session:
+        session.commit(some.lock(*entries))
+        before = dict(world.rows("SELECT key, xmin::text FROM §entries"))
+        changed = some.entry("dir-3", "bat-3", status=Status.COMPLETED)
+        session.commit(some.lock(*entries[:3], changed, *entries[5:], some.entry("dir-new")))
+        after = dict(world.rows("SELECT key, xmin::text FROM §entries"))
+    kept = {key for key in before if after.get(key) == before[key]}
+    assert before.keys() - kept == {str(some.key("dir-3")), str(some.key("dir-4"))}
+    assert after.keys() - kept == {str(some.key("dir-3")), str(some.key("dir-new"))}
+
+
+def test_many_entries_go_in_and_come_out(world: World, some: Some) -> None:
+    entries = [some.entry(f"dir {number} 50%\t\\N", f"bat-{number}") for number in range(700)]
+    with world.store().hold(0) as session:
+        written = session.commit(some.lock(*entries))
+        more = [some.entry(f"dir-{number}", "x") for number in range(600)]
+        again = session.commit(replace(written, entries={**written.entries, **some.lock(*more).entries}))
+    assert world.store().read()[0] == again
+    assert len(again.entries) == 1300
+
+
+def test_names_from_outside_stand_in_rows_as_in_the_lockfile(world: World, some: Some) -> None:
+    entry = replace(some.entry(), directory_name="a\x00b\ud800c\u202e\n")
+    with world.store().hold(0) as session:
+        session.note([replace(some.intent(), directory_name="\x00\ud800")])
+        session.note([Settled("int-1", Closing.FOUND, "why\x00", entry)])
+        session.commit(some.lock(entry))
+    lock, _ = world.store().read()
+    assert lock.entries[entry.key] == entry
+
+
+def test_a_commit_is_on_disk_though_the_role_has_that_switched_off(world: World) -> None:
+    world.server.run(f"CREATE ROLE hasty{world.schema} SUPERUSER LOGIN PASSWORD 'x'")
+    world.server.run(f"ALTER ROLE hasty{world.schema} SET synchronous_commit = off")
+    hasty = PostgresStore(world.address(url=world.server.url(f"hasty{world.schema}", "x")), "ada")
+    with hasty.hold(0) as session:
+        said = session._connection.execute("SHOW synchronous_commit").fetchone()
+        assert said == ("on",)
+
+
+def test_audit_files_are_kept_line_by_line_and_come_back_whole(world: World) -> None:
+    first, whole = '{"a":"ü"}\n'.encode(), '{"a":"ü"}\n{"b":"\\u0000"}\n'.encode()
+    with world.store().hold(0) as session:
+        session.keep("run.jsonl", first)
+        session.keep("run.jsonl", whole)
+        session.keep("run.sig", b"{}\n")
+    assert world.store().audit() == {"run.jsonl": whole, "run.sig": b"{}\n"}
+
+
+def test_what_a_state_took_the_place_of_is_a_row_of_backups(world: World, some: Some) -> None:
+    with world.store().hold(0) as session:
+        session.commit(some.lock())
+        before = world.store().read_lockfile().decode()
+        session.take_over(Lock(lineage="other", serial=3), session.journal)
+    assert world.rows("SELECT project, why, lockfile, journal FROM §backups") == [
+        ("papers", "taken over", before, "")
+    ]
+
+
+# The format ---------------------------------------------------------------------------------------
+
+
+def test_tables_are_made_once(world: World) -> None:
+    assert initialise(world.address()) == []
+    schema = world.server.new_schema()
+    assert initialise(address_of(schema, "papers", world.server.url(), {})) == [
+        f"Made the schema {schema}.",
+        "Made the tables, of format 1.",
+    ]
+
+
+def test_without_tables_the_message_says_how_to_get_them(postgres: Server) -> None:
+    store = PostgresStore(address_of("nowhere", "papers", postgres.url(), {}), "ada")
+    for use in (store.read, store.read_lockfile, store.audit, lambda: store.hold(0).__enter__()):
+        with pytest.raises(StateError) as refused:
+            use()
+        assert str(refused.value) == (
+            "postgres schema nowhere, project papers: there are no tables of reconciler in the schema"
+            ' nowhere: relation "format" does not exist. Make them: reconciler state init'
+        )
+
+
+def test_tables_of_a_newer_version_are_refused_and_left_alone(world: World) -> None:
+    world.rows("INSERT INTO §format (version, tool) VALUES (2, 'the future')")
+    for use in (
+        world.store().read,
+        lambda: world.store().hold(0).__enter__(),
+        lambda: initialise(world.address()),
+    ):
+        with pytest.raises(StateError) as refused:
+            use()
+        assert refused.value.what == "the tables are of format 2, which is newer"
+        assert refused.value.next == "Upgrade: pip install --upgrade batch-reconciler"
+
+
+def test_a_step_to_a_newer_format_keeps_each_state_and_stops_who_applies(
+    world: World, some: Some, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world.store().hold(0) as session:
+        session.commit(some.lock())
+        session.note([some.intent("open", "dir-2")])
+    before = world.store().read_lockfile().decode()
+    with world.store().hold(0) as session:
+        monkeypatch.setattr(tables, "SCRIPTS", (*tables.SCRIPTS, "ALTER TABLE entries ADD COLUMN more text"))
+        monkeypatch.setattr(tables, "VERSION", 2)
+        assert initialise(world.address()) == [
+            "Brought the tables from format 1 to 2; 1 state kept in backups."
+        ]
+        with pytest.raises(LockLostError):
+            session.confirm()
+    ((version, why, lockfile, journal),) = world.rows("SELECT version, why, lockfile, journal FROM §backups")
+    assert (version, why, lockfile) == (1, "before the step from format 1", before)
+    assert '"id":"open"' in str(journal)
+    assert world.rows("SELECT max(version) FROM §format") == [(2,)]
+
+
+def test_older_tables_are_refused_with_the_command_that_upgrades_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.adapters.stores.postgres.rows.VERSION", 2)
+    with pytest.raises(StateError, match=r"older.*reconciler state init"):
+        world.store().read()
+
+
+def test_a_step_that_fails_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "SCRIPTS", (*tables.SCRIPTS, "DROP TABLE outcomes; SELECT 1/0"))
+    monkeypatch.setattr(tables, "VERSION", 2)
+    with pytest.raises(StateError, match="division by zero"):
+        initialise(world.address())
+    assert world.rows("SELECT count(*) FROM §outcomes") == [(0,)]
+    assert world.rows("SELECT max(version) FROM §format") == [(1,)]
+
+
+# Who may do what ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def roles(world: World) -> tuple[PostgresStore, PostgresStore]:
+    """A store as one that may plan sees it, and as one that may apply does."""
+    stores = []
+    names = [f"{word}_{world.schema}" for word in ("planner", "applier")]
+    for name in names:
+        world.server.run(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+        stores.append(PostgresStore(world.address(url=world.server.url(name, "x")), name))
+    world.server.run("REVOKE TEMPORARY ON DATABASE postgres FROM public")
+    initialise(world.address(), planner=names[0], applier=names[1])
+    return stores[0], stores[1]
+
+
+def test_who_plans_needs_select_and_can_do_no_more(
+    world: World, some: Some, roles: tuple[PostgresStore, PostgresStore]
+) -> None:
+    planner, applier = roles
+    with applier.hold(0) as session:
+        session.note([some.intent()])
+        session.note([Settled("int-1", Closing.CREATED, entry=some.entry())])
+        session.commit(some.lock(*(some.entry(f"dir-{number}") for number in range(600))))
+        session.commit(some.lock())
+        session.keep("run.jsonl", b"{}\n")
+        session.take_over(replace(some.lock(), lineage="other", serial=7), session.journal)
+        session.close()
+    assert planner.read() == world.store().read()
+    assert planner.audit() == {"run.jsonl": b"{}\n"}
+    with pytest.raises(StateError) as refused, planner.hold(0):
+        pass  # pragma: no cover - not reached
+    assert refused.value.what == "the database does not let this role do that"
+    assert refused.value.why == "permission denied for table locks"
+    assert refused.value.next.startswith("`reconciler state init --print-sql --plan-role ROLE")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE §entries",
+        "TRUNCATE §entries",
+        "ALTER TABLE §entries ADD COLUMN more text",
+        "DELETE FROM §audit",
+        "UPDATE §audit SET content = ''",
+        "DELETE FROM §backups",
+        "UPDATE §format SET version = 9",
+        "CREATE TABLE §mine (x int)",
+        "DROP SCHEMA § CASCADE",
+    ],
+)
+def test_who_applies_cannot_drop_alter_or_rewrite_what_was_audited(
+    world: World, roles: tuple[PostgresStore, PostgresStore], statement: str
+) -> None:
+    _, applier = roles
+    text = statement.replace("§ ", f"{world.schema} ").replace("§", f"{world.schema}.")
+    connection = psycopg.connect(world.server.url(applier.holder, "x"))
+    with contextlib.closing(connection), pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(text.encode())
+
+
+def test_a_role_without_any_grant_is_told_of_grants_and_not_of_missing_tables(world: World) -> None:
+    world.server.run(f"CREATE ROLE nobody_{world.schema} LOGIN PASSWORD 'x'")
+    store = PostgresStore(world.address(url=world.server.url(f"nobody_{world.schema}", "x")), "ada")
+    with pytest.raises(StateError, match="does not let this role do that"):
+        store.read()
+
+
+def test_the_printed_sql_makes_what_init_makes(world: World) -> None:
+    schema = world.server.new_schema()
+    with contextlib.closing(world.server.connect()) as connection:
+        connection.execute(tables.script(schema, "", "").encode())
+    assert initialise(address_of(schema, "papers", world.server.url(), {})) == []
+    columns = (
+        "SELECT table_name, column_name, data_type, is_nullable, column_default"
+        " FROM information_schema.columns WHERE table_schema = %s ORDER BY 1, 2"
+    )
+    assert world.server.run(columns, schema) == world.server.run(columns, world.schema)
+
+
+# Getting there ------------------------------------------------------------------------------------
+
+SECRET = "hunter2/é@:hunter2"
+
+
+def _refusal(address: Address) -> StateError:
+    with pytest.raises(StateError) as refused:
+        PostgresStore(address, "ada").read()
+    told = "".join(traceback.format_exception(refused.value)) + str(refused.value)
+    assert "hunter2" not in told
+    assert "hunter2" not in repr(address)
+    return refused.value
+
+
+def test_a_wrong_password_is_told_without_it(world: World) -> None:
+    refused = _refusal(world.address(url=world.server.url(password="hunter2%2F%C3%A9%40%3Ahunter2")))
+    assert refused.what == "the database does not accept the user or the password"
+
+
+def test_a_server_that_is_not_there_is_told_with_its_place(world: World) -> None:
+    refused = _refusal(world.address(url="postgresql://ada:hunter2@127.0.0.1:1/x", connect_timeout="2"))
+    assert refused.what == "the database cannot be reached"
+    assert 'server at "127.0.0.1", port 1 failed: Connection refused' in refused.why
+
+
+def test_a_database_that_is_not_there(world: World) -> None:
+    refused = _refusal(world.address(url=world.server.url(database="nowhere")))
+    assert refused.what == "there is no such database or role"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hun@ter2@127.0.0.1/x",
+        "postgresql://ada:hunter2/x@127.0.0.1/x",
+        "postgresql://ada:hunter2%zz@127.0.0.1/x",
+        "hunter2",
+    ],
+)
+def test_a_connection_string_that_holds_a_password_as_it_is_repeats_nothing_of_it(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        address_of("finance", "papers", url, {}, from_variable="DATABASE_URL")
+    told = "".join(traceback.format_exception(refused.value))
+    assert "hun" not in told.replace(url, "")
+    assert str(refused.value).startswith("DATABASE_URL: ")
+
+
+def test_tls_is_asked_for_as_libpq_has_it(world: World, tmp_path: Path) -> None:
+    certificate = str(world.server.certificate)
+    sure = PostgresStore(world.address(sslmode="verify-full", sslrootcert=certificate), "ada")
+    assert sure.read()[0] == Lock()
+    with contextlib.closing(psycopg.connect(world.server.url(), sslmode="disable")) as connection:
+        row = connection.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()
+        assert row == (False,)  # the server would do without: it is the client that asks
+    other = tmp_path / "other.crt"
+    (tmp_path / "data").mkdir()
+    postgres_server._write_certificate(other, tmp_path / "data")
+    refused = _refusal(world.address(sslmode="verify-full", sslrootcert=str(other)))
+    assert refused.what == "there is no secure connection to the database"
+
+
+def test_a_password_may_stand_in_a_passfile(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "pgpass"
+    secret = postgres_server.PASSWORD.replace(":", "\\:")
+    file.write_text(f"127.0.0.1:{world.server.port}:postgres:postgres:{secret}\n")
+    file.chmod(0o600)
+    url = f"postgresql://postgres@127.0.0.1:{world.server.port}/postgres"
+    assert PostgresStore(world.address(url=url, passfile=str(file)), "ada").read()[0] == Lock()
+
+
+def test_a_standby_can_be_planned_from_and_not_applied_to(world: World) -> None:
+    standby = PostgresStore(world.address(options="-c default_transaction_read_only=on"), "ada")
+    assert standby.read()[0] == Lock()
+    with pytest.raises(StateError) as refused, standby.hold(0):
+        pass  # pragma: no cover - not reached
+    assert refused.value.what == "this server is a standby, and cannot be written to"
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "where"),
+    [
+        ("entries", "entry", "table entries, key https://api.example prj-1 dir-1 parse_v2 cfg-1"),
+        ("intents", "intent", "table intents, key https://api.example prj-1 dir-2 parse_v2 cfg-1"),
+        ("outcomes", "settled", "table outcomes, number "),
+    ],
+)
+def test_a_row_that_this_tool_has_not_written_is_named(
+    world: World, some: Some, table: str, column: str, where: str
+) -> None:
+    with world.store().hold(0) as session:
+        session.commit(some.lock())
+        session.note([some.intent("one", "dir-2"), some.intent("two", "dir-3")])
+        session.note([Settled("two", Closing.FOUND, entry=some.entry("dir-3"))])
+    world.rows(f"UPDATE §{table} SET {column} = '{{}}'")
+    with pytest.raises(StateError) as refused:
+        world.store().read()
+    assert where in refused.value.where
+    with pytest.raises(StateError), world.store().hold(0):
+        pass  # pragma: no cover - not reached

@@ -63,6 +63,7 @@ class PostgresSession:
         self._uncommitted = bool(standing.journal.recovered)
         # One connection, and notes come in a thread of their own.
         self._using = threading.RLock()
+        self._lost: LockLostError | None = None
         self.idle = True
         self.lock = with_recovered(standing.lock, standing.journal.recovered)
         self.journal = standing.journal
@@ -73,13 +74,13 @@ class PostgresSession:
         Raises:
             LockLostError: it is not, or the server does not answer.
         """
-        with self._using, explained(self._address, self._connection, held=True):
+        with self._as_holder():
             row = self._connection.execute(
                 "SELECT pg_backend_pid(), epoch FROM locks WHERE project = %(project)s AND shard = %(shard)s",
                 self._mine,
             ).fetchone()
-        if row != (self._pid, self._mine["epoch"]):
-            raise self._taken(pooled=row is not None and row[1] == self._mine["epoch"])
+            if row != (self._pid, self._mine["epoch"]):
+                raise self._taken(pooled=row is not None and row[1] == self._mine["epoch"])
 
     def note(self, notes: Sequence[Intent | Settled]) -> None:
         """Write notes in one transaction, and so with one sync (C3).
@@ -175,7 +176,7 @@ class PostgresSession:
         Args:
             warm: what the next run is to find; None leaves that.
         """
-        with self._using, explained(self._address, self._connection, held=True):
+        with self._as_holder():
             with self._connection.transaction():
                 mine = self._connection.execute(
                     "SELECT 1 FROM locks WHERE project = %(project)s AND shard = %(shard)s"
@@ -193,6 +194,19 @@ class PostgresSession:
                 yield
             self._warm = self._warm if warm is None else warm
             self.idle = False
+
+    @contextlib.contextmanager
+    def _as_holder(self) -> Iterator[None]:
+        """The connection for this thread alone. Once the lock is lost it stays so, for the first reason."""
+        with self._using:
+            if self._lost is not None:
+                raise self._lost
+            try:
+                with explained(self._address, self._connection, held=True):
+                    yield
+            except LockLostError as error:
+                self._lost = error
+                raise
 
     def _forget_outcomes(self) -> None:
         self._connection.execute(

@@ -1,6 +1,6 @@
 """What every store promises (C1, C2, C3, C9), whatever it keeps its state in.
 
-A further store is one more row of ``STORES``: where a test gets one of its own, to be opened by any holder.
+A further store is one more row of ``STORES`` in `store_shelf`.
 """
 
 from __future__ import annotations
@@ -8,16 +8,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
-from store_values import NOON, Some
+from store_shelf import STORES
+from store_values import Some
 
-from reconciler.adapters.stores.file import FileStore
 from reconciler.adapters.stores.lockfile import read_lock
-from reconciler.adapters.stores.postgres.address import address_of
-from reconciler.adapters.stores.postgres.setup import initialise
-from reconciler.adapters.stores.postgres.store import PostgresStore
 from reconciler.model.batch import Status
 from reconciler.model.errors import LockHeldError, StateError
 from reconciler.model.intent import Closing, JournalState, Settled
@@ -26,34 +23,12 @@ from reconciler.model.manifest import OnRemove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from postgres_server import Server
+    from store_shelf import Reopen
 
     from reconciler.model.batch import Key
     from reconciler.model.lock import Entry
     from reconciler.model.ports import Store
-
-
-class Reopen(Protocol):
-    """Opens the store of this test once more, as another process would."""
-
-    def __call__(self, holder: str = "ada@desk") -> Store: ...
-
-
-def _file(request: pytest.FixtureRequest) -> Reopen:
-    folder: Path = request.getfixturevalue("tmp_path")
-    return lambda holder="ada@desk": FileStore(folder / "reconciler.lock", "reconciler.lock", holder, NOON)
-
-
-def _postgres(request: pytest.FixtureRequest) -> Reopen:
-    server: Server = request.getfixturevalue("postgres")
-    address = address_of(server.new_schema(), "", server.url(), {})
-    initialise(address)
-    return lambda holder="ada@desk": PostgresStore(address, holder)
-
-
-STORES: dict[str, Callable[[pytest.FixtureRequest], Reopen]] = {"file": _file, "postgres": _postgres}
 
 
 @pytest.fixture(params=sorted(STORES))

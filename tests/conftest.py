@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import object_servers
 import postgres_server
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,6 +41,13 @@ def postgres() -> Iterator[postgres_server.Server]:
     """A PostgreSQL server, one for all tests of this process; each takes a schema of its own."""
     with postgres_server.server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def buckets() -> Iterator[object_servers.Buckets]:
+    """moto's S3 server, one for all tests of this process; each takes a path of its own."""
+    with object_servers.moto() as service:
+        yield service
 
 
 @pytest.fixture(autouse=True)

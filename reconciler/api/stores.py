@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from reconciler.api.running import holder
 from reconciler.model.errors import SettingsError
-from reconciler.model.project import FileState, PostgresState
+from reconciler.model.project import DEFAULT_SETTLE, FileState, ObjectState, PostgresState
 from reconciler.model.secret import FromEnvironment
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from reconciler.model.audit import AuditLine
     from reconciler.model.ports import Clock, Store, Tenure
     from reconciler.model.project import ProjectFile, StateSpec
+
+# The longest that a create may be on its way: that of connecting and that of waiting for a reply, and some.
+_SEND = 120.0
 
 # libpq's parameters that name a file; what they name is beside the project file, as everything else is.
 _FILES = frozenset({"passfile", "sslcert", "sslcrl", "sslkey", "sslrootcert"})
@@ -55,8 +58,32 @@ def store_of(
             from reconciler.adapters.stores.postgres.store import PostgresStore
 
             return PostgresStore(database_of(folder, file, spec, environ), holder())
+        case ObjectState() as spec:
+            return _object_store(folder, file, spec)
         case unreachable:
             assert_never(unreachable)
+
+
+def _object_store(folder: Path, file: ProjectFile, spec: ObjectState) -> Store:
+    from reconciler.adapters.stores.object.bucket import Bucket
+    from reconciler.adapters.stores.object.lease import Terms
+    from reconciler.adapters.stores.object.store import ObjectStore
+
+    options = {"endpoint": spec.endpoint, "region": spec.region}
+    client: dict[str, object] = {}
+    if spec.endpoint and spec.endpoint.startswith("http://"):  # the manifest's checks let loopback through
+        client["allow_http"] = True
+    if spec.root_certificate:
+        path = folder / spec.root_certificate
+        try:
+            client["root_certificate"] = path.read_bytes()
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise SettingsError("the certificates cannot be read", where=str(path), why=why) from error
+    given = {name: value for name, value in options.items() if value}
+    bucket = Bucket(spec.url, file.name, given, client)
+    settle = max(getattr(provider, "settle", DEFAULT_SETTLE) for provider in file.providers.values())
+    return ObjectStore(bucket, file.name, holder(), Terms(lease=spec.lease, under_way=_SEND + settle))
 
 
 def database_of(folder: Path, file: ProjectFile, spec: PostgresState, environ: Mapping[str, str]) -> Address:

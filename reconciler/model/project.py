@@ -137,7 +137,26 @@ class PostgresState:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-StateSpec: TypeAlias = FileState | PostgresState
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectState:
+    """State in an object store, by conditional writes and a lease.
+
+    Attributes:
+        url: the bucket and a path in it: ``s3://``, ``gs://`` or ``az://``.
+        endpoint: a service that speaks S3's language, or None for the vendor's own.
+        region: of S3, or None for what the environment says.
+        root_certificate: a file of certificates that are trusted beside the machine's, or None.
+        lease: how long the lock lasts when nobody renews it, in seconds.
+    """
+
+    url: str
+    endpoint: str | None = None
+    region: str | None = None
+    root_certificate: str | None = None
+    lease: float = 30.0
+
+
+StateSpec: TypeAlias = FileState | PostgresState | ObjectState
 
 
 class Protection(NamedTuple):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
+from object_servers import CREDENTIALS
 from store_values import NOON
 
 from reconciler.adapters.stores.file import FileStore
+from reconciler.adapters.stores.object.bucket import Bucket
+from reconciler.adapters.stores.object.lease import Terms
+from reconciler.adapters.stores.object.store import ObjectStore
 from reconciler.adapters.stores.postgres.address import address_of
 from reconciler.adapters.stores.postgres.setup import initialise
 from reconciler.adapters.stores.postgres.store import PostgresStore
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+    from object_servers import Buckets
     from postgres_server import Server
 
     from reconciler.model.ports import Store
@@ -42,4 +47,20 @@ def _postgres(request: pytest.FixtureRequest) -> Reopen:
     return lambda holder="ada@desk": PostgresStore(address, holder)
 
 
-STORES: Mapping[str, Callable[[pytest.FixtureRequest], Reopen]] = {"file": _file, "postgres": _postgres}
+def object_store(url: str, endpoint: str, holder: str, **terms: float) -> ObjectStore:
+    """A store at a service of ours, which asks for no TLS and takes any key."""
+    bucket = Bucket(url, "papers", {"endpoint": endpoint, **CREDENTIALS}, {"allow_http": True})
+    return ObjectStore(bucket, "", holder, Terms(**terms))
+
+
+def _object(request: pytest.FixtureRequest) -> Reopen:
+    service: Buckets = request.getfixturevalue("buckets")
+    url = service.new_url()
+    return lambda holder="ada@desk": object_store(url, service.endpoint, holder)
+
+
+STORES: Mapping[str, Callable[[pytest.FixtureRequest], Reopen]] = {
+    "file": _file,
+    "object": _object,
+    "postgres": _postgres,
+}

@@ -170,7 +170,7 @@ def test_creates_that_are_open_there_alone_are_not_lost_by_moving(place: Place, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{type: nowhere}", r"--from: state\.type: expected 'file' or 'postgres', got 'nowhere'"),
+        ("{type: nowhere}", r"--from: state\.type: expected 'file', 'postgres' or 'object', got 'nowhere'"),
         ("{type: file, paht: x}", r"--from: state\.paht: unknown key 'paht': did you mean 'path'\?"),
         ("[1, 2", "--from: "),
         ("3", "--from: state: expected a mapping, got a number"),

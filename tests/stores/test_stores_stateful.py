@@ -1,7 +1,7 @@
 """Any order of sessions, notes, commits, closes and crashes, over every store, against a model of ten lines.
 
-``pytest --long tests/stores/test_stores_stateful.py`` goes on for minutes. Hypothesis prints the steps that fail
-as code.
+``pytest --long tests/stores/test_stores_stateful.py`` goes on for minutes. Hypothesis prints the steps that
+fail as code.
 """
 
 from __future__ import annotations

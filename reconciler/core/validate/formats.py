@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reconciler.core.validate.state import database_url
+from reconciler.core.validate.state import bucket_url, database_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -113,6 +113,7 @@ def _loopback(host: str) -> bool:
 #: The reader of each format; a test holds that the schemas name no other.
 FORMATS: Mapping[str, Callable[[str], object]] = {
     "base-url": base_url,
+    "bucket-url": bucket_url,
     "database-url": database_url,
     "date-time": moment,
     "day": day,

@@ -6,12 +6,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from reconciler.model.project import FileState, PostgresState, StateSpec
+from reconciler.model.project import FileState, ObjectState, PostgresState, StateSpec
 from reconciler.model.secret import FromEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_BUCKETS = frozenset({"s3", "gs", "az"})
 _SCHEMES = frozenset({"postgres", "postgresql"})
 _SECRET = "a password does not stand in a manifest: use {env: VARIABLE}, or passfile"  # noqa: S105 - a sentence
 # What is not one of libpq's own parameters.
@@ -32,8 +33,35 @@ def state_of(spec: Mapping[str, Any]) -> StateSpec:
                     {name: str(value) for name, value in sorted(spec.items()) if name not in _OURS}
                 ),
             )
+        case "object":
+            return ObjectState(
+                url=spec["url"].rstrip("/"),
+                endpoint=spec.get("endpoint"),
+                region=spec.get("region"),
+                root_certificate=spec.get("rootCertificate"),
+                lease=float(spec.get("leaseSeconds", 30)),
+            )
         case other:
             raise AssertionError(other)
+
+
+def bucket_url(text: str) -> str:
+    """A bucket and a path in it.
+
+    Raises:
+        ValueError: it is none, or holds more than that; the message shows nothing of the text.
+    """
+    if not text.isprintable() or " " in text:
+        raise ValueError("expected a URL without spaces and control characters")
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise ValueError("this is no valid URL") from error
+    if parts.scheme not in _BUCKETS or not parts.netloc:
+        raise ValueError("expected a bucket, as s3://BUCKET/PATH, gs://BUCKET/PATH or az://CONTAINER/PATH")
+    if "@" in parts.netloc or ":" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("expected a bucket and a path alone: credentials come from the environment")
+    return text
 
 
 def state_faults(value: object, schema: Mapping[str, Any]) -> list[str]:

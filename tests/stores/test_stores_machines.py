@@ -1,0 +1,87 @@
+"""State in a bucket, from end to end: runners that share nothing else, each with a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import neighbour_town
+from neighbour_project import APPLY, Project
+from object_servers import CREDENTIALS
+from store_shelf import object_store
+
+from reconciler.adapters.stores.lockfile import read_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emulator_process import Emulator
+    from object_servers import Buckets
+
+    from reconciler.model.intent import JournalState
+    from reconciler.model.lock import Lock
+
+town = neighbour_town.town
+
+
+@dataclass
+class BucketProject(Project):
+    """The same as in tests/neighbours, with ``state`` in a bucket."""
+
+    endpoint: str = field(default="", kw_only=True)
+    url: str = field(default="", kw_only=True)
+
+    def write(self) -> None:
+        super().write()
+        file = self.folder / "reconciler.yaml"
+        document: dict[str, Any] = json.loads(file.read_text())
+        document["spec"]["state"] = {"type": "object", "url": self.url, "endpoint": self.endpoint}
+        file.write_text(json.dumps(document, indent=2) + "\n")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        names = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
+        given = {names[name]: value for name, value in CREDENTIALS.items() if name in names}
+        return {**super().environment, **given, "AWS_REGION": "us-east-1"}
+
+    def state(self) -> tuple[Lock, JournalState]:
+        store = object_store(self.url, self.endpoint, "the test")
+        bucket = type(store.bucket)(
+            self.url, "neighbours", {"endpoint": self.endpoint, **CREDENTIALS}, {"allow_http": True}
+        )
+        return type(store)(bucket, "neighbours", "the test", store.terms).read()
+
+
+def test_what_one_runner_did_the_next_one_knows(
+    town: tuple[Emulator, Path], buckets: Buckets, tmp_path: Path
+) -> None:
+    service, documents = town
+    names = tuple(f"o{buckets.new_url().rpartition('-')[2]}-{index}" for index in range(3))
+    project = BucketProject(
+        tmp_path / "one",
+        service,
+        {"papers": names},
+        "0s",
+        documents=documents,
+        endpoint=buckets.endpoint,
+        url=buckets.new_url(),
+    )
+    project.write()
+    assert project.run("plan").lines[-1] == "Plan: 3 to create (3 files)."
+    first = project.run(*APPLY)
+    assert (first.code, first.lines[-1]) == (0, "Apply: 3 created."), first
+    project.assert_whole()
+    assert sorted(path.name for path in project.folder.iterdir()) == ["audit", "batches", "reconciler.yaml"]
+
+    shutil.rmtree(project.folder / "audit")  # as on another runner, which has but the repository
+    again = project.run(*APPLY)
+    assert (again.code, again.lines[-1]) == (0, "No changes. 3 batches as desired, 3 of them still running.")
+    verified = project.run("audit", "verify")
+    assert (verified.code, verified.lines[-1]) == (0, "Audit log: 1 file, 4 lines, no faults."), verified
+    pulled = project.run("state", "pull")
+    assert read_lock("\n".join(pulled.lines) + "\n", "pulled") == project.state()[0]
+    moved = project.run("state", "migrate", "--to", "file")
+    assert moved.lines[0].startswith("Moved 3 entries (serial ")
+    assert read_lock((project.folder / "reconciler.lock").read_text(), "lock") == project.state()[0]

@@ -180,7 +180,7 @@ def migrate_state(
         lock, journal = _stands(old), leaving.journal
         stands = _stands(new)
         _refuse_recovered(new, coming.journal)
-        _refuse_older(lock, stands, new.shown, "Move that away first, if it is not needed", ties=True)
+        _refuse_older(lock, stands, new.shown, "move the other one away", ties=True)
         if strange := {item.id for item in coming.journal.open} - {item.id for item in journal.open}:
             raise StateError(
                 f"creates are open there that are not here: {len(strange)}",
@@ -235,14 +235,14 @@ def _refuse_older(lock: Lock, stands: Lock, shown: str, way_out: str, *, ties: b
             "another state stands there",
             where=shown,
             why=f"it is of lineage {stands.lineage}, and this one of {lock.lineage or 'none'}",
-            next=f"Make sure which is the right one. {way_out}",
+            next=f"Make sure which is the right one; if it is this one, {way_out}",
         )
     if stands.serial > lock.serial or (stands.serial == lock.serial and not ties):
         raise StateError(
             "what stands there is as new or newer" if not ties else "what stands there is newer",
             where=shown,
             why=f"its serial is {stands.serial}, and this one's {lock.serial}",
-            next=f"Make sure which is the right one. {way_out}",
+            next=f"Make sure which is the right one; if it is this one, {way_out}",
         )
 
 
@@ -293,7 +293,7 @@ def _database(folder: Path) -> tuple[ProjectFile, PostgresState]:
             "this project's state needs no preparation",
             where=str(file.locate(("spec", "state"))),
             why="it is in no database",
-            next="`state: {type: postgres, url: {env: DATABASE_URL}}` in reconciler.yaml would",
+            next="Only a database does: `state: {type: postgres, url: {env: DATABASE_URL}}`",
         )
     return file, file.state
 

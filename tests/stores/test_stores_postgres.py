@@ -98,9 +98,13 @@ def test_a_session_that_was_ended_stops_its_holder(
         assert world.server.terminate(world.schema) == 1
         with pytest.raises(LockLostError) as lost:
             act(session, some)
+        # What the run does at its end meets the same, and it is the first reason that is told.
+        with pytest.raises(LockLostError) as again:
+            session.commit(some.lock(some.entry("dir-9")))
+        assert again.value is lost.value
     assert str(lost.value).startswith(
         f"postgres schema {world.schema}, project papers: the connection to the database was lost while"
-        " this run held its lock: "
+        " this run held its lock: terminating connection due to administrator command"
     )
     assert str(lost.value).endswith(
         "; nothing was sent after that was seen. Run apply again; it looks before it creates"
@@ -124,6 +128,13 @@ def test_once_another_has_begun_nothing_of_the_one_before_is_written(
                 act(old, some)
             assert world.store().read() == before
             new.confirm()
+
+
+def test_a_pool_that_hands_the_session_to_another_is_noticed(world: World, some: Some) -> None:
+    with world.store().hold(0) as session:
+        session._pid += 1
+        with pytest.raises(LockLostError, match=r"stands in between.*or to a pool in session mode"):
+            session.confirm()
 
 
 def test_who_begins_waits_for_what_the_one_before_is_writing(world: World, some: Some) -> None:

@@ -7,6 +7,7 @@ still has under way meets another tag and is refused (C1).
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import threading
@@ -199,7 +200,7 @@ class ObjectSession:
             self._lockfile.write(text)
             self.idle = False
         # The caller goes on changing its entries; the next commit is held against these.
-        self._standing = replace(lock, entries=dict(lock.entries))
+        self._standing = replace(lock, entries=copy.copy(lock.entries))
 
     def close(self) -> None:
         """Close the journal, unless an intent is open: the next run is then warm (C2)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
 from reconciler.adapters.stores.postgres.tables import VERSION
+from reconciler.adapters.stores.shelf import Shelf
 from reconciler.adapters.stores.text import (
     as_bytes,
     entry_from_json,
@@ -89,15 +90,7 @@ def read_state(connection: Connection, project: str, shown: str, shard: int = 0)
     """
     row = connection.execute("SELECT lockfile FROM states WHERE project = %s", (project,)).fetchone()
     lock = read_lock(row[0], f"{shown}, table states") if row else Lock()
-    entries: dict[Key, Entry] = {}
-    for name, text in connection.execute(
-        'SELECT key, entry FROM entries WHERE project = %s ORDER BY key COLLATE "C"', (project,)
-    ):
-        try:
-            key = read_key(name)
-            entries[key] = entry_from_json(key, json.loads(text))
-        except ValueError as error:
-            raise _unreadable(f"{shown}, table entries, key {name}", error) from error
+    entries = _read_entries(connection, project, shown)
     intents: list[Intent] = []
     for name, text in connection.execute(
         "SELECT key, intent FROM intents WHERE project = %s AND shard = %s ORDER BY number", (project, shard)
@@ -125,7 +118,29 @@ def read_state(connection: Connection, project: str, shown: str, shard: int = 0)
     )
 
 
-def _unreadable(where: str, error: ValueError) -> StateError:
+def _read_entries(connection: Connection, project: str, shown: str) -> Mapping[Key, Entry]:
+    """Entries as a lockfile's lines: most of them are read when they are asked for."""
+    rows = connection.execute(
+        'SELECT key, entry FROM entries WHERE project = %s ORDER BY key COLLATE "C"', (project,)
+    ).fetchall()
+    shelf = Shelf()
+    try:
+        shelf.take(f"{canonical(name)}: {text}" for name, text in rows)
+    except (ValueError, RecursionError):
+        pass  # which one it is, is found below
+    else:
+        return shelf
+    entries: dict[Key, Entry] = {}
+    for name, text in rows:
+        try:
+            key = read_key(name)
+            entries[key] = entry_from_json(key, json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise _unreadable(f"{shown}, table entries, key {name}", error) from error
+    return entries
+
+
+def _unreadable(where: str, error: Exception) -> StateError:
     return StateError(
         f"a row cannot be read: {error}",
         where=where,

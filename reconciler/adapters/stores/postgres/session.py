@@ -8,6 +8,7 @@ a holder that has lost its session still has under way, nothing of it is written
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -127,7 +128,7 @@ class PostgresSession:
                 bring(self._connection, self._address.project, lock, self._standing.entries)
                 self._forget_outcomes()
             # The caller goes on changing its entries; the next commit is held against these.
-            self._standing = replace(lock, entries=dict(lock.entries))
+            self._standing = replace(lock, entries=copy.copy(lock.entries))
             self._written, self._uncommitted = True, False
         self.lock = lock
         return lock
@@ -154,7 +155,11 @@ class PostgresSession:
                 self._note(intent)
             for entry in journal.recovered:
                 self._note(Settled("taken over", Closing.FOUND, entry=entry))
-        self._standing, self._written, self._open = replace(lock, entries=dict(lock.entries)), True, opened
+        self._standing, self._written, self._open = (
+            replace(lock, entries=copy.copy(lock.entries)),
+            True,
+            opened,
+        )
         self._uncommitted = bool(journal.recovered)
         self.lock = with_recovered(lock, journal.recovered)
 

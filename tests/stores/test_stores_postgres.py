@@ -220,13 +220,15 @@ def test_names_from_outside_stand_in_rows_as_in_the_lockfile(world: World, some:
     assert lock.entries[entry.key] == entry
 
 
-def test_a_commit_is_on_disk_though_the_role_has_that_switched_off(world: World) -> None:
+def test_what_a_role_has_set_neither_weakens_a_commit_nor_ends_who_waits(world: World) -> None:
     world.server.run(f"CREATE ROLE hasty{world.schema} SUPERUSER LOGIN PASSWORD 'x'")
     world.server.run(f"ALTER ROLE hasty{world.schema} SET synchronous_commit = off")
+    world.server.run(f"ALTER ROLE hasty{world.schema} SET idle_in_transaction_session_timeout = 9000")
     hasty = PostgresStore(world.address(url=world.server.url(f"hasty{world.schema}", "x")), "ada")
     with hasty.hold(0) as session:
-        said = session._connection.execute("SHOW synchronous_commit").fetchone()
-        assert said == ("on",)
+        names = ("synchronous_commit", "idle_in_transaction_session_timeout", "search_path")
+        said = [session._connection.execute(f"SHOW {name}".encode()).fetchone() for name in names]
+        assert said == [("on",), ("0",), (f'"{world.schema}"',)]
 
 
 def test_audit_files_are_kept_line_by_line_and_come_back_whole(world: World) -> None:

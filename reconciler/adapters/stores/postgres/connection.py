@@ -20,6 +20,17 @@ _INIT = "Make them: reconciler state init"
 _GRANTS = "`reconciler state init --print-sql --plan-role ROLE --apply-role ROLE` prints the grants"
 _AGAIN = "Run apply again; it looks before it creates"
 
+_SETTINGS = {
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "lock_timeout": "60s",
+    "synchronous_commit": "on",
+    "tcp_keepalives_count": "3",
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "10",
+    "tcp_user_timeout": "40000",
+}
+
 # What libpq says of a connection that did not come about, in words of it, and what helps. The first fits.
 _REFUSALS = (
     (
@@ -99,17 +110,17 @@ def _prepare(connection: Connection, schema: str) -> None:
     """Settings of this session, whatever the role's or the database's are.
 
     A commit that returns is on disk (C3), also where the role has switched that off. The server notices a
-    client that vanished within a minute, so that its lock is free again.
+    client that vanished within a minute, so that its lock is free again, and never ends one for being idle:
+    a run may wait for hours for its batches. What an older server does not know is left out.
     """
     from reconciler.adapters.stores.postgres.tables import quoted
 
+    settings = {**_SETTINGS, "search_path": quoted(schema)}
     connection.execute(
-        "SELECT set_config('search_path', %s, false), set_config('lock_timeout', '60s', false),"
-        " set_config('tcp_keepalives_idle', '20', false), set_config('tcp_keepalives_interval', '10', false),"
-        " set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '40000', false),"
-        " set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off',"
-        " 'local') THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
-        (quoted(schema),),
+        "SELECT set_config(name, value, false) FROM pg_settings"
+        " JOIN unnest(%s::text[], %s::text[]) AS wanted (setting_name, value) ON name = setting_name"
+        " WHERE name <> 'synchronous_commit' OR setting IN ('off', 'local')",
+        (list(settings), list(settings.values())),
     )
 
 

@@ -385,6 +385,16 @@ def test_who_applies_cannot_drop_alter_or_rewrite_what_was_audited(
         connection.execute(text.encode())
 
 
+def test_who_may_not_grant_is_not_told_that_it_has(
+    world: World, roles: tuple[PostgresStore, PostgresStore]
+) -> None:
+    planner, applier = roles
+    with pytest.raises(StateError, match="does not let this role grant anything"):
+        initialise(applier.address, applier=planner.holder)
+    with pytest.raises(StateError, match="permission denied for table locks"), planner.hold(0):
+        pass  # pragma: no cover - not reached
+
+
 def test_a_role_without_any_grant_is_told_of_grants_and_not_of_missing_tables(world: World) -> None:
     world.server.run(f"CREATE ROLE nobody_{world.schema} LOGIN PASSWORD 'x'")
     store = PostgresStore(world.address(url=world.server.url(f"nobody_{world.schema}", "x")), "ada")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ENCODE = "A user name or password in a URL is percent-encoded: '@' is %40, '/' is %2F, ':' is %3A"
 
+_SHORTEST = 4
+
 #: What is asked of every connection, unless the connection string says otherwise. A peer that has vanished
 #: is noticed within a minute, on both sides: the server's end of it is in `connection`.
 _USUAL = {
@@ -46,7 +48,8 @@ class Address:
     def redacted(self, text: str) -> str:
         """A message of libpq's or the server's, on one line and without the password."""
         for name in ("password", "sslpassword"):
-            if secret := self.parameters.get(name):
+            secret = self.parameters.get(name, "")
+            if len(secret) >= _SHORTEST:  # a shorter one stands in innocent words too
                 text = text.replace(secret, "***")
         return " ".join(text.split())
 

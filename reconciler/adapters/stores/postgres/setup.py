@@ -15,10 +15,14 @@ from reconciler.adapters.stores.postgres.connection import connect, explained
 from reconciler.adapters.stores.postgres.rows import check_version, read_state, read_version
 from reconciler.adapters.stores.postgres.session import back_up
 from reconciler.adapters.stores.postgres.store import lock_number
+from reconciler.model.errors import StateError
 
 if TYPE_CHECKING:
     from reconciler.adapters.stores.postgres.address import Address
     from reconciler.adapters.stores.postgres.connection import Connection
+
+# What the server calls a GRANT that granted nothing.
+_NOT_GRANTED = "01007"
 
 
 def initialise(address: Address, *, planner: str = "", applier: str = "") -> list[str]:
@@ -41,13 +45,23 @@ def initialise(address: Address, *, planner: str = "", applier: str = "") -> lis
             connection.execute(_literal(f"CREATE SCHEMA {tables.quoted(address.schema)}"))
             done.append(f"Made the schema {address.schema}.")
         done += _bring_up(connection, address)
-        statements = tables.grants(address.schema, planner, applier)
-        for statement in statements:
-            connection.execute(_literal(statement))
-        if statements:
-            roles = " and ".join(role for role in (planner, applier) if role)
-            done.append(f"Granted {roles} what it needs: `state init --print-sql` shows what.")
+        done += _grant(connection, address, tables.grants(address.schema, planner, applier))
     return done
+
+
+def _grant(connection: Connection, address: Address, statements: list[str]) -> list[str]:
+    """Grant, and make sure that it was: who may not grant is only warned by the server."""
+    warned: list[str | None] = []
+    connection.add_notice_handler(lambda notice: warned.append(notice.sqlstate))
+    for statement in statements:
+        connection.execute(_literal(statement))
+    if _NOT_GRANTED in warned:
+        raise StateError(
+            "the database does not let this role grant anything",
+            where=address.shown,
+            next="Have the owner of the schema do it: `reconciler state init --print-sql` prints the grants",
+        )
+    return ["Granted what planning and applying need: --print-sql shows it."] if statements else []
 
 
 def _bring_up(connection: Connection, address: Address) -> list[str]:

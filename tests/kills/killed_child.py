@@ -1,9 +1,10 @@
 """A process that applies a project and kills itself, with a real SIGKILL, at the instant it was told.
 
 An instant is before or after a step that outlives the process: a system call that changes a file of the
-project, in whatever thread, or an HTTP request. Instants are numbered from 0 as they come. The child is
-forked from a parent that has imported everything, so that a run costs milliseconds; what is wrapped is
-wrapped in the child alone. What is applied, and what has to be true afterwards, is not said here.
+project, in whatever thread, an HTTP request, or a question to a database. Instants are numbered from 0 as
+they come. The child is forked from a parent that has imported everything, so that a run costs milliseconds;
+what is wrapped is wrapped in the child alone. What is applied, and what has to be true afterwards, is not
+said here.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ def _live(project: Project, reaper: _Reaper, share: float, environ: Mapping[str,
         sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type] # so that importing it fails at once
         httpx._transports.default.create_ssl_context = lambda *_, **__: _TLS  # type: ignore[attr-defined]
         reaper.arm()
-        api.apply(project, clock=HurriedClock(share), environ=environ)
+        # A server may take a moment to notice that who held its lock is dead.
+        api.apply(project, clock=HurriedClock(share), environ=environ, lock_timeout=60)
         code = _DONE
     except BaseException:  # noqa: BLE001 - whatever it is, the parent has to hear of it
         reaper.say("\0" + traceback.format_exc())
@@ -174,6 +176,21 @@ class _Reaper:
                 self.reach(f"after {name}")
 
         httpx.AsyncHTTPTransport.handle_async_request = send  # type: ignore[method-assign, assignment]
+        if "psycopg" in sys.modules:
+            self._arm_database(sys.modules["psycopg"].Connection)
+
+    def _arm_database(self, connection: Any) -> None:  # noqa: ANN401 - a class of a package that need not be there
+        """Wrap each question to a database: a statement, a transaction's begin or its end."""
+        asks = connection.wait
+
+        def ask(*rest: Any, **named: Any) -> Any:  # noqa: ANN401 - as the package has it
+            self.reach("before asking the database")
+            try:
+                return asks(*rest, **named)
+            finally:
+                self.reach("after asking the database")
+
+        connection.wait = ask
 
     def _around(
         self, name: str, call: Callable[..., Any], path_of: Callable[[Any], str]

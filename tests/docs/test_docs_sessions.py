@@ -129,6 +129,7 @@ NOT_RUN = {
     "docs/ci.md": ["kubectl create secret generic reconciler-keys --from-env-file=keys.env"],
     "docs/first-pull-request.md": ["pipx install 'batch-reconciler[local]'"],
     "docs/emulator.md": ["reconciler emulator --root documents"],
+    "docs/state.md": ["reconciler state init --plan-role planner --apply-role applier"],
 }
 
 

@@ -8,11 +8,15 @@ repository.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import killed_child
 import killing_ground
+import psycopg
 import pytest
 from killed_child import NEVER, Died, apply_and_die
 from killing_ground import SHARE, Ground, History, ground
@@ -57,12 +61,15 @@ class SharedHistory(History):
         return self.shared
 
     def apply(self, instant: int = NEVER, *, each: bool = True) -> Died:
-        environ = {**killing_ground._ENVIRON, "STATE_URL": self._url}
-        died = apply_and_die(self.project, instant, share=SHARE, environ=environ, each=each)
+        died = self.live(instant, each=each)
         self.created = any(name.startswith("after POST") for name in died.instants)
         self.told.append(f"killed at instant {instant}: " + ", ".join(died.instants[-3:]))
         assert not died.failure, "\n".join([*self.told, died.failure])
         return died
+
+    def live(self, instant: int, *, each: bool = True) -> Died:
+        environ = {**killing_ground._ENVIRON, "STATE_URL": self._url}
+        return apply_and_die(self.project, instant, share=SHARE, environ=environ, each=each)
 
     def vanish(self) -> None:
         """What a runner that is gone takes with it: its audit files."""
@@ -77,6 +84,40 @@ class SharedHistory(History):
         finally:
             file.unlink()
             fetch_audit(self.shared, self.folder / "audit")
+
+
+class Cutter(killed_child._Reaper):
+    """Ends the run's session with the database at the fatal instant, and lets the run go on."""
+
+    url = ""
+    project = ""
+    busy = False
+
+    def arm(self) -> None:
+        self._one_at_a_time = threading.RLock()  # type: ignore[assignment] # what cuts asks questions itself
+        super().arm()
+
+    def reach(self, name: str) -> None:
+        with self._one_at_a_time:
+            if self.busy:  # this is our own question
+                return
+            self.say(f"{name}\n")
+            if "database" not in name:
+                return
+            if self._left == 0:
+                self.busy = True
+                with contextlib.closing(psycopg.connect(self.url, autocommit=True)) as connection:
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                        " WHERE application_name = %s",
+                        (f"reconciler {self.project}",),
+                    )
+                self.busy = False
+                self.say(f"{CUT}\n")
+            self._left -= 1
+
+
+CUT = "the session is ended"
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +156,37 @@ def test_c9_a_sigkill_at_any_instant_then_apply(
         history.end()
     print(f"{len(died.instants)} instants, {asked} of them at the database; {killed} kills")  # noqa: T201 - the campaign's counts
     assert killed > len(instants) * 0.9
+
+
+def test_c1_a_session_that_ends_at_any_question_stops_its_holder_before_the_next_send(
+    there: Ground, postgres: Server, monkeypatch: pytest.MonkeyPatch, *, long: bool
+) -> None:
+    """Of what follows the cut, one send at most: that whose look at the lock had just come back."""
+    initialise(address_of("kills", "any", postgres.url(), {}))
+    history = _begin(there, postgres)
+    died = history.apply()
+    normal = history.normal()
+    history.check(normal)
+    most = sum("database" in name for name in died.instants)
+    monkeypatch.setattr(killed_child, "_Reaper", Cutter)
+    monkeypatch.setattr(Cutter, "url", postgres.url())
+    stopped = after = 0
+    instants = range(0, most, 1 if long else STRIDE)
+    for instant in instants:
+        history = _begin(there, postgres)
+        monkeypatch.setattr(Cutter, "project", history.name)
+        cut = history.live(instant)
+        story = "\n".join([history.name, f"cut at question {instant}", *cut.instants[-20:], cut.failure])
+        if CUT in cut.instants:
+            at = cut.instants.index(CUT)
+            sends = [name for name in cut.instants[at:] if name.startswith("before POST")]
+            looked = cut.instants[at - 1].startswith("after")
+            assert len(sends) <= (1 if looked else 0), story
+            after += len(sends)
+            stopped += "LockLostError" in cut.failure or "StateError" in cut.failure
+            assert not cut.failure or "the connection to the database was lost" in cut.failure, story
+        history.apply()
+        history.check(normal)
+        history.end()
+    print(f"{len(instants)} cuts: {stopped} runs stopped, {after} sends followed")  # noqa: T201 - the campaign's counts
+    assert stopped > len(instants) * 0.8

@@ -179,7 +179,7 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("kind", sorted(STORES))
 def test_any_order_of_events(kind: str, request: pytest.FixtureRequest, *, long: bool) -> None:
-    examples, steps = (400, 60) if long else (5, 20)
+    examples, steps = (150, 40) if long else (5, 20)
     chosen: Any = settings(max_examples=examples, stateful_step_count=steps)
     here = type("Here", (Machine,), {"make": staticmethod(lambda: STORES[kind](request))})
     run_state_machine_as_test(here, settings=chosen)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.house import PARALLELISM, house_of
 from reconciler.api.running import run_to_end
+from reconciler.api.stores import fetch_audit
 from reconciler.engine.stop import Stop
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def _told(house: House) -> Known:
     from reconciler.adapters.audit import Reading
     from reconciler.model.report import Known
 
-    reading = Reading(Path(house.project.folder) / "audit")
+    folder = Path(house.project.folder) / "audit"
+    fetch_audit(house.store(), folder)
+    reading = Reading(folder)
     told = tuple(reading.told())
     return Known(told=told, lines=reading.lines, unread=reading.unread)
 

@@ -78,6 +78,9 @@ def test_what_one_runner_did_the_next_one_knows(
     shutil.rmtree(project.folder / "audit")  # as on another runner, which has but the repository
     again = project.run(*APPLY)
     assert (again.code, again.lines[-1]) == (0, "No changes. 3 batches as desired, 3 of them still running.")
+    assert project.run("report", "--offline").code == 0
+    assert len(list((project.folder / "audit").iterdir())) == 1  # it tells of what is kept in the bucket
+    shutil.rmtree(project.folder / "audit")
     verified = project.run("audit", "verify")
     assert (verified.code, verified.lines[-1]) == (0, "Audit log: 1 file, 4 lines, no faults."), verified
     pulled = project.run("state", "pull")

@@ -236,6 +236,17 @@ def test_what_was_recovered_is_in_the_lockfile_after_the_next_commit(reopen: Reo
 _HELD = r"held by ada@desk since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 
+def test_what_was_recovered_and_is_dropped_at_once_does_not_come_back(reopen: Reopen, some: Some) -> None:
+    """Not even where nothing was ever committed, so that nothing seems to be left to write."""
+    with reopen().hold(0) as session:
+        session.note([some.intent()])
+        session.note([Settled("int-1", Closing.FOUND, entry=some.entry())])
+    with reopen().hold(0) as session:
+        assert session.journal.recovered == (some.entry(),)
+        assert session.commit(Lock()).entries == {}
+    assert (dict(reopen().read()[0].entries), reopen().read()[1].recovered) == ({}, ())
+
+
 def test_only_one_session_holds_the_lock_and_the_message_names_it(reopen: Reopen) -> None:
     with reopen("ada@desk").hold(0):
         other: Store = reopen("bob@sofa")

@@ -302,7 +302,7 @@ class FileSession:
         Raises:
             StateError: it could not be made durable; the old one then stands as it was.
         """
-        if lock == Lock() and not self._text:
+        if lock == Lock() and not self._text and not self._uncommitted:
             return lock
         lock = successor(lock, self._written(), lineage=self._of, project=self._store.project)
         text = as_bytes(write_lock(lock))

@@ -182,7 +182,7 @@ class ObjectSession:
             LockLostError: the lease is another's.
             StateError: it could not be written; the old one then stands as it was.
         """
-        if lock == Lock() and not self._lockfile.text:
+        if lock == Lock() and not self._lockfile.text and not self._recovered:
             return lock
         with self._writing:
             lock = successor(lock, self._standing, lineage=self._lineage, project=self._project)

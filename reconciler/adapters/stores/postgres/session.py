@@ -119,7 +119,7 @@ class PostgresSession:
             LockLostError: the connection is gone, or another session has begun.
             StateError: it could not be written; what stood before stands.
         """
-        if lock == Lock() and not self._written:
+        if lock == Lock() and not self._written and not self._uncommitted:
             return lock
         lock = successor(lock, self._standing, lineage="", project=self._address.project)
         same = self._written and frame_of(lock) == frame_of(self._standing)

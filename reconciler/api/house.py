@@ -361,12 +361,21 @@ class House:
         """A name for a run, and its audit log."""
         from reconciler.adapters.audit import AuditFolder, signer_of
         from reconciler.adapters.ci import environment
+        from reconciler.api.reading import PROJECT_FILE
 
         folder, run_id = Path(self.project.folder), uuid.uuid4().hex[:12]
         signer = signer_of(self.environ)
-        who = environment(self.environ, folder, self.approved_by)
+        file = self.project.file
+        here = isinstance(file.state, FileState)
+        lockfile = file.state.path if isinstance(file.state, FileState) else "reconciler.lock"
+        who = environment(
+            self.environ,
+            folder,
+            self.approved_by,
+            own=(lockfile, f"{lockfile}.journal", "audit", ".reconciler"),
+            decides=(PROJECT_FILE, *file.manifests, *file.policies),
+        )
         audit = AuditFolder(folder / "audit").begin(run_id, who, session.lock.heads, self.clock, signer)
-        here = isinstance(self.project.file.state, FileState)
         return run_id, audit if here else KeptLog(audit, session)
 
     def store(self) -> Store:

@@ -105,6 +105,50 @@ def test_git_names_the_person_the_commit_and_what_differs(repository: tuple[Path
     assert environment(variables, inner) == clean._replace(dirty=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "tracked", "differs"),
+    [
+        ("reconciler.lock", True, False),
+        ("reconciler.lock", False, False),
+        ("reconciler.lock.journal", False, False),
+        ("audit/1.jsonl", True, False),
+        ("audit/2.jsonl", False, False),
+        (".reconciler/local.db", False, False),
+        ("my.plan", False, False),
+        ("report.html", False, False),
+        ("my.plan", True, True),  # somebody else's, and known to git
+        ("batches/new.yaml", False, True),
+        ("batches/deep/new.yaml", False, True),
+        ("batches/new.yaml", True, True),
+        ("reconciler.yaml", False, True),
+        ("documents/a.pdf", True, True),
+        ("../other/batches/new.yaml", True, False),  # another project of the repository
+        ("../other/batches/new.yaml", False, False),
+    ],
+)
+def test_what_this_tool_wrote_and_what_decides_nothing_is_no_difference(
+    repository: tuple[Path, dict[str, str]], name: str, *, tracked: bool, differs: bool
+) -> None:
+    top, variables = repository
+    folder = top / "pro[j]ect"
+    folder.mkdir()
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if tracked:
+        file.write_text("before")
+        for command in (["add", "."], ["commit", "--quiet", "--message", "second"]):
+            subprocess.run(["git", "-C", str(top), *command], check=True, env=variables)
+    own = ("reconciler.lock", "reconciler.lock.journal", "audit", ".reconciler")
+    decides = ("reconciler.yaml", "./batches/**/*.yaml")
+
+    def dirty() -> bool | None:
+        return environment(variables, folder, own=own, decides=decides).dirty
+
+    assert dirty() is False
+    file.write_text("after")
+    assert dirty() is differs
+
+
 def test_in_ci_git_still_says_what_differs(repository: tuple[Path, dict[str, str]]) -> None:
     folder, variables = repository
     found = environment(variables | GITHUB, folder)

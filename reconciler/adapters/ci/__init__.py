@@ -17,11 +17,18 @@ from reconciler.adapters.ci.git import Git
 from reconciler.model.ports import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
-def environment(environ: Mapping[str, str], folder: Path, approved_by: str | None = None) -> Environment:
+def environment(
+    environ: Mapping[str, str],
+    folder: Path,
+    approved_by: str | None = None,
+    *,
+    own: Iterable[str] = (),
+    decides: Iterable[str] = ("**",),
+) -> Environment:
     """What the audit log says about this run.
 
     Args:
@@ -29,6 +36,8 @@ def environment(environ: Mapping[str, str], folder: Path, approved_by: str | Non
         folder: a folder of the work tree that the manifests are in.
         approved_by: who approved what runs, as whoever started it says; "" to find out, None where
             nothing was there to approve.
+        own: what this tool writes into the folder, relative to it.
+        decides: patterns of the files that decide what runs.
     """
     git = Git(environ, folder)
     actor, source = _actor(environ, git)
@@ -39,7 +48,7 @@ def environment(environ: Mapping[str, str], folder: Path, approved_by: str | Non
         actor_source=source,
         run=_run(environ),
         commit=commit,
-        dirty=git.dirty(),
+        dirty=git.dirty(own, decides),
         approver=who.name,
         approver_source=who.source,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 #: Seconds for one call of git; a huge work tree on a slow disk is then of unknown cleanliness.
@@ -39,10 +39,23 @@ class Git:
         """The commit that is checked out, or ""."""
         return (self._ask("rev-parse", "--verify", "--quiet", "HEAD") or "").strip()
 
-    def dirty(self) -> bool | None:
-        """Whether anything differs from the commit, files that git does not know included."""
-        said = self._ask("status", "--porcelain")
-        return None if said is None else bool(said)
+    def dirty(self, own: Iterable[str], decides: Iterable[str]) -> bool | None:
+        """Whether what runs differs from the commit; None where git does not say.
+
+        Args:
+            own: what this tool writes into the folder: its last run's records are no change of what runs.
+            decides: patterns of the files that decide what runs. Of others, those that git does not know
+                do not count: a saved plan, a report.
+        """
+        known = self._ask(
+            *("status", "--porcelain", "--untracked-files=no", "--", "."),
+            *(f":(exclude,literal){name}" for name in own),
+        )
+        unknown = self._ask(
+            *("ls-files", "--others", "--exclude-standard", "--"),
+            *(f":(glob){pattern.removeprefix('./')}" for pattern in decides),
+        )
+        return None if known is None or unknown is None else bool(known or unknown)
 
     def reviewers(self, commit: str) -> tuple[str, ...]:
         """Who the commit's ``Reviewed-by`` trailers name, in their order."""

@@ -251,7 +251,8 @@ class GitHubRunner:
         assert (checkout["uses"], use["uses"]) == ("actions/checkout@v4", "./.github/actions/reconciler")
         assert all(value == f"${{{{ secrets.{name} }}}}" for name, value in job["env"].items())
         assert "LLAMA_CLOUD_API_KEY" in job["env"]
-        environ |= {name: environ.get(name, "") for name in job["env"]}  # a secret that is not set is empty
+        # A secret that is not set is empty; the key of the service comes with the world.
+        environ |= dict.fromkeys(job["env"].keys() - {"LLAMA_CLOUD_API_KEY"}, "")
         known = {f"inputs.{name}": value for name, value in ({"digest": ""} | (inputs or {})).items()}
         given = {name: self.fill(value, known) for name, value in use["with"].items()}
         return self.action(where, environ, given | {"folder": self.world.inside})

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from audit_written import LOCKFILE, NOON, WHO, StillClock, forge, line, path, write
+from audit_written import LOCKFILE, NOON, WHO, StillClock, forge, line, path, read, write
 
 from reconciler.adapters.audit import AuditFolder, generate, read_public_key, signed_heads, signer_of, verify
+from reconciler.adapters.audit.lines import sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,41 @@ def test_whatever_is_done_to_any_line_is_found_and_named(
         assert (f"audit/{file.name}", number + WHERE[spoil]) in named, (spoil.__name__, file.name, number)
         file.write_bytes(b"".join(lines))
     assert tried == (9 if spoil is swapped else 12)
+
+
+def test_a_line_with_right_hashes_behind_any_end_is_found(folder: Path) -> None:
+    heads = three_runs(folder)
+    for run in RUNS:
+        file = path(folder, run)
+        content = file.read_bytes()
+        last = read(file)[-1]
+        forged = {**last, "prev": last["hash"], "action": "forget", "outcome": "forgotten"}
+        file.write_bytes(content + sealed(forged).text)
+        (fault,) = found(folder, heads)
+        assert (fault.file, fault.line) == (f"audit/{file.name}", 5)
+        assert fault.what.startswith("from here on, lines were added after the end that ")
+        file.write_bytes(content)
+    assert found(folder, heads) == ()
+
+
+def test_a_file_under_another_name_is_found(folder: Path) -> None:
+    heads = three_runs(folder)
+    for run in RUNS:
+        copy = folder / f"20260901T120001Z-{run}.jsonl"
+        copy.write_bytes(path(folder, run).read_bytes())
+        (fault,) = found(folder, heads)
+        assert (
+            str(fault) == f'audit/{copy.name}:1: has the header of another file: "{path(folder, run).name}"'
+        )
+        copy.unlink()
+    # Two that change places lack what each is named for, and say whose they are.
+    one, two = path(folder, "run-1"), path(folder, "run-2")
+    contents = one.read_bytes(), two.read_bytes()
+    two.write_bytes(contents[0])
+    one.write_bytes(contents[1])
+    whats = {(fault.file, fault.what.split(":")[0]) for fault in found(folder, heads)}
+    other = "has the header of another file"
+    assert {(f"audit/{one.name}", other), (f"audit/{two.name}", other)} <= whats
 
 
 def test_a_whole_file_that_goes_is_found(folder: Path) -> None:

@@ -20,6 +20,7 @@ from reconciler.adapters.audit.lines import (
     audit_files,
     digest,
     explained,
+    file_name,
     heads_of,
     quoted,
     read_line,
@@ -63,6 +64,7 @@ def verify(
     """
     paths = audit_files(folder)
     named: dict[str, set[Source]] = {head: {lockfile} for head in heads}
+    vouching = {there.source for there in signed or ()}
     for there in signed or ():
         for head in there.heads:
             named.setdefault(head, set()).add(there.source)
@@ -83,6 +85,7 @@ def verify(
     faults = [fault for checked in files.values() for fault in checked.faults]
     for head, by in named.items():
         faults += _lost(head, sorted(by), lockfile, folder, files)
+        faults += _added(head, sorted(by - vouching), folder, files)
     if signed is not None:
         faults += _unsigned(signed, folder, files)
     return Verified(len(files), sum(checked.lines for checked in files.values()), tuple(sorted(faults)))
@@ -132,6 +135,7 @@ def _checked(path: Path, shown: str, wanted: AbstractSet[str], agreement: Agreem
                 before = b"" if line is None else str(line["hash"]).encode()
                 if number == 1 and line is not None and not its_faults:
                     heads = heads_of(line)
+                    faults += _misnamed(line, shown, path.name)
             if before in looked_for:
                 found.setdefault(before.decode(), number)
     return _Checked(tuple(faults), number, found, heads, sound_end)
@@ -159,6 +163,14 @@ def _faults(line: Mapping[str, object], number: int, before: str) -> Iterator[st
         yield "does not follow the line before it: lines were dropped, moved or put in between"
 
 
+def _misnamed(header: Mapping[str, object], shown: str, name: str) -> Iterator[AuditFault]:
+    """A fault if a file is not called what its run called it: it is a copy, or another's in its place."""
+    its_own = file_name(str(header.get("time")), str(header.get("run")))
+    if name != its_own:
+        way_out = f"Name it {quoted(its_own)} again; where that one is there as well, take this copy away"
+        yield AuditFault(shown, 1, f"has the header of another file: {quoted(its_own)}", way_out)
+
+
 def _lost(
     head: str, by: Sequence[Source], lockfile: Source, folder: Path, files: Mapping[str, _Checked]
 ) -> Iterator[AuditFault]:
@@ -171,13 +183,36 @@ def _lost(
             )
         return
     shown, there = f"{folder.name}/{match['file']}", files.get(match["file"])
-    named = f"{' and '.join(f'{file}:{line}' for file, line, _ in by)} {'names' if len(by) == 1 else 'name'}"
+    named = _naming(by)
     way_out = f"{_restore(shown)}. {_if_nowhere(head, by, lockfile)}"
     if there is None:
         yield AuditFault(shown, 1, f"there is no such file, and {named} a line of it", way_out)
     elif match["hash"] not in there.found and there.sound_end:
         what = f"is missing: {named} a line that is not there; the end was cut off, or all was written anew"
         yield AuditFault(shown, there.lines + 1, what, way_out)
+
+
+def _added(
+    head: str, by: Sequence[Source], folder: Path, files: Mapping[str, _Checked]
+) -> Iterator[AuditFault]:
+    """A fault if a file goes on behind what is named as its end: a run that has ended writes no more.
+
+    Signatures say nothing of ends: a checkpoint may be made while a run is writing.
+    """
+    match = HEAD.fullmatch(head)
+    there = files.get(match["file"]) if match else None
+    if match is None or there is None or not by:
+        return
+    end = there.found.get(match["hash"], there.lines)
+    # What is wrong with a line behind the end was said already, and one damage is one fault.
+    if end < there.lines and not any(fault.line > end for fault in there.faults):
+        shown = f"{folder.name}/{match['file']}"
+        what = f"from here on, lines were added after the end that {_naming(by)}"
+        yield AuditFault(shown, end + 1, what, _restore(shown))
+
+
+def _naming(by: Sequence[Source]) -> str:
+    return f"{' and '.join(f'{file}:{line}' for file, line, _ in by)} {'names' if len(by) == 1 else 'name'}"
 
 
 def _unsigned(

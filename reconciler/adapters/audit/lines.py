@@ -29,11 +29,23 @@ LONGEST_LINE = 1024 * 1024
 #: Bytes that are read or tried out at once.
 BLOCK = 4096
 
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
+
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9._-]+\.jsonl", re.ASCII)
 
 #: A head: a file's name, and the hash of its line.
 HEAD = re.compile(rf"(?P<file>{_FILE.pattern})#(?P<hash>{_HASH.pattern})", re.ASCII)
+
+
+def file_name(time: str, run: str) -> str:
+    """The name of a run's file, given the time and the run that its header has."""
+    return f"{compact(time)}-{_NOT_IN_NAMES.sub('_', run)}.jsonl"
+
+
+def compact(time: str) -> str:
+    """A time as it stands in a file's name."""
+    return re.sub(r"[-:]|\.\d+", "", time)
 
 
 def audit_files(folder: Path) -> list[Path]:

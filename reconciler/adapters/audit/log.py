@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,10 @@ from reconciler.adapters.audit.lines import (
     FORMAT_VERSION,
     as_text,
     audit_files,
+    compact,
     digest,
     explained,
+    file_name,
     heads_of,
     last_line,
     read_line,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from reconciler.adapters.audit.signing import Signer
     from reconciler.model.audit import AuditLine
     from reconciler.model.ports import Clock, Environment
-
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class AuditFolder:
         heads = _loose_heads(self.folder, ())
         if not heads:
             raise SettingsError("there is no audit log to sign", where=str(self.folder))
-        path = out or self.folder / f"checkpoint-{_compact(stamp(time))}{SUFFIX}"
+        path = out or self.folder / f"checkpoint-{compact(stamp(time))}{SUFFIX}"
         if os.path.lexists(path):
             raise SettingsError(
                 "there is a file already", where=str(path), next="Choose another one: --out FILE"
@@ -120,7 +119,7 @@ class AuditFile:
     ) -> None:
         time = stamp(begun)
         self._signer, self._begun = signer, begun
-        self._path = folder / f"{_compact(time)}-{_NOT_IN_NAMES.sub('_', run_id)}.jsonl"
+        self._path = folder / file_name(time, run_id)
         self._about_run = {
             "run": run_id,
             "actor": environment.actor,
@@ -275,11 +274,6 @@ def _write_at_once(path: Path, content: bytes) -> None:
     except OSError:
         begun.unlink(missing_ok=True)
         raise
-
-
-def _compact(time: str) -> str:
-    """A time as it stands in a file's name."""
-    return re.sub(r"[-:]|\.\d+", "", time)
 
 
 def _sync(path: Path) -> None:

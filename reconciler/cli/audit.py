@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import api
-from reconciler.cli.console import console
+from reconciler.cli.console import console, piece
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import format_option, last_moment, moment, output_options, with_options
 from reconciler.render.audit import verified_document, verified_lines
@@ -147,7 +147,7 @@ def log_command(
     def write(text: str) -> None:
         nonlocal begun
         # Only once something was read, so that an error before it leaves no half of a document.
-        click.echo(text if begun else sheet.begin() + text, nl=False)
+        piece(text if begun else sheet.begin() + text, format)
         begun = True
 
     def show(told: Told) -> None:

@@ -66,12 +66,25 @@ def _no_command(line: str) -> str:
     return unforgeable(line)
 
 
+def piece(text: str, form: str) -> None:
+    """A part of what standard output gets, in this form: its line ends are its own."""
+    if form in ("json", "ndjson"):
+        text = _no_command_in_json(text)
+    else:
+        text = "\n".join(_no_command(line) for line in text.split("\n"))
+    click.echo(text, nl=False)
+
+
 def json_text(value: object, indent: int | None = 2) -> str:
     """A JSON document. ASCII only: names from a service may hold what moves a cursor, or half a character."""
     import json
 
+    return _no_command_in_json(json.dumps(value, indent=indent))
+
+
+def _no_command_in_json(text: str) -> str:
     # GitHub's runner takes this for a command wherever it stands; in a string it can be written otherwise.
-    return json.dumps(value, indent=indent).replace("##[", "#\\u0023[")
+    return text.replace("##[", "#\\u0023[")
 
 
 def json_line(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import api
-from reconciler.cli.console import console, say_diagnostics
+from reconciler.cli.console import console, echo, piece, say_diagnostics
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import (
     output_options,
@@ -89,7 +89,7 @@ def export_command(
     with Progress(out, verbose=False).shown() as progress:
         export = api.export(project, wanted, providers=provider, parallelism=parallelism, listen=progress)
     if out_dir is None:
-        click.echo(export_text(export), nl=False)
+        piece(export_text(export), "yaml")
     else:
         _write(out_dir, export)
     out.note(harmless(summary(export)))
@@ -101,14 +101,14 @@ def _write(folder: Path, export: Export) -> None:
 
     files = {f"{item.name}.yaml": manifest_text(item) for item in export.sets}
     for path in api.write_new(folder, files):
-        click.echo(harmless(f"wrote {path}"))
+        echo(harmless(f"wrote {path}"))
     if not files:
         return
     if {item.name for item in export.sets if item.directories} <= _named():
-        click.echo("Next: reconciler plan")
+        echo("Next: reconciler plan")
     else:
         pattern = shlex.quote(f"{folder}/*.yaml")
-        click.echo(harmless(f"Next: see that spec.manifests names {pattern}, then reconciler plan"))
+        echo(harmless(f"Next: see that spec.manifests names {pattern}, then reconciler plan"))
 
 
 def _named() -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler import api
+from reconciler.cli.console import echo
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import lock_timeout_option, output_options, with_options
 from reconciler.render.harmless import harmless
@@ -31,14 +32,14 @@ def merge_command(*, files: tuple[str, ...], install: bool, no_color: bool) -> i
             raise click.UsageError("--install takes no files")
         done = api.install_merge_driver()
         for sentence in done or ("git merges the lockfile with this command already.",):
-            click.echo(harmless(sentence))
+            echo(harmless(sentence))
         return Exit.DONE
     if len(files) not in _SIDES:
         raise click.UsageError("give BASE OURS THEIRS, and PATH for messages; or --install")
     base, ours, theirs, *shown = files
     note = api.merge_lock(base, ours, theirs, shown=shown[0] if shown else "")
     if note:
-        click.echo(harmless(f"Note: {note}."), err=True)
+        echo(harmless(f"Note: {note}."), err=True)
     return Exit.DONE
 
 
@@ -57,7 +58,7 @@ def push_command(*, message: str, remote: str, branch: str, lock_timeout: float,
     """
     pushed = api.push_lock(message=message, remote=remote, branch=branch, lock_timeout=lock_timeout)
     for line in pushed_lines(pushed):
-        click.echo(line)
+        echo(line)
     if pushed.note:
-        click.echo(harmless(f"Note: {pushed.note}."), err=True)
+        echo(harmless(f"Note: {pushed.note}."), err=True)
     return Exit.DONE

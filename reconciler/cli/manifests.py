@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import api
-from reconciler.cli.console import console, say_diagnostics
+from reconciler.cli.console import console, echo, say_diagnostics
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import output_options, with_options
 from reconciler.cli.outputs import VALIDATION_FORMATS, with_formats
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def init_command(folder: Path) -> int:
     """Write a small commented project to begin with. Overwrites nothing."""
     for name in api.init(folder):
-        click.echo(harmless(f"wrote {name}"))
+        echo(harmless(f"wrote {name}"))
     where = "" if folder == Path() else f" --chdir {shlex.quote(str(folder))}"
-    click.echo(harmless(f"Next: reconciler{where} plan"))
+    echo(harmless(f"Next: reconciler{where} plan"))
     return Exit.DONE
 
 

@@ -6,7 +6,7 @@ import click
 
 from reconciler import api
 from reconciler.api import PARALLELISM
-from reconciler.cli.console import console, say_diagnostics
+from reconciler.cli.console import console, piece, say_diagnostics
 from reconciler.cli.exits import of_results
 from reconciler.cli.options import output_options, with_options
 from reconciler.model.watched import FileStatus
@@ -84,7 +84,7 @@ def results_command(
     def write(text: str) -> None:
         nonlocal begun
         # Only once something was read, so that an error before it leaves no half of a document.
-        click.echo(text if begun else page.begin() + text, nl=False)
+        piece(text if begun else page.begin() + text, format)
         begun = True
 
     wish = Wish(targets=targets, batches=batch, file=file, deep=deep, failed=failed, manifest=write_manifest)

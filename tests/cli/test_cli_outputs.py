@@ -9,18 +9,22 @@ from pathlib import Path
 
 import click
 import pytest
+from audit_written import StillClock, line
 
+from reconciler.adapters.audit import AuditFolder
 from reconciler.adapters.scaffold import write_project
 from reconciler.api import load
-from reconciler.cli.console import Console, console
+from reconciler.cli.console import Console, console, piece
 from reconciler.cli.exits import Exit
 from reconciler.cli.into import Into
+from reconciler.cli.main import cli
 from reconciler.cli.outputs import Output
 from reconciler.cli.views import plan_view
 from reconciler.model.batch import Address, JobType, Key
 from reconciler.model.errors import SettingsError
 from reconciler.model.events import Event, Planned, Starting
 from reconciler.model.plan import Action, ActionKind, Plan, Reason, ReasonCode
+from reconciler.model.ports import Environment
 from reconciler.render.page import STEP_SUMMARY
 
 _SIGN = b"### "
@@ -210,3 +214,38 @@ def test_in_a_runner_nothing_that_is_printed_is_a_forged_command(
     commands = [line for line in lines if line.strip().startswith("::")]
     assert all(line.startswith("::warning title=Blocked::set/") for line in commands)
     assert len(commands) == (1 if form == "github" else 0)
+
+
+_NAME = "::error::a ##[error]b"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_in_a_runner_no_name_in_the_audit_log_is_a_forged_command(
+    form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    who = Environment(_NAME, "git", _NAME, _NAME, False, _NAME, "approved-by")
+    log = AuditFolder(Path("audit")).begin("run-1", who, (), StillClock())
+    log.append(line(_NAME, address=_NAME, why=_NAME))
+    log.close()
+    words = ["audit", "log", "--folder", "audit", "--format", form]
+    assert cli.main(words, prog_name="reconciler", standalone_mode=False) == Exit.DONE
+    said = capsys.readouterr().out
+    assert "##[" not in said
+    if form == "json":
+        assert json.loads(said)["lines"][0]["actor"] == _NAME
+
+
+@pytest.mark.parametrize("form", ["text", "json", "ndjson", "csv", "yaml"])
+def test_in_a_runner_no_part_of_what_is_printed_piece_by_piece_is_a_forged_command(
+    form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    written = json.dumps({"name": _NAME}) if form in ("json", "ndjson") else f"{_NAME}\r\n  {_NAME}"
+    piece(f"{written}\n", form)
+    said = capsys.readouterr().out
+    assert "##[" not in said
+    assert not any(at.lstrip().startswith("::") for at in said.splitlines())
+    assert len(said.splitlines()) == len(written.splitlines())
+    if form in ("json", "ndjson"):
+        assert json.loads(said) == {"name": _NAME}

@@ -22,10 +22,15 @@ from reconciler.model.source import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from reconciler.adapters.audit import Reading
     from reconciler.model.audit import Asked
     from reconciler.model.events import Listener
     from reconciler.model.outcomes import BatchOutcomes
     from reconciler.model.ports import Store
+
+# How a create is told whose reply was lost, and how a run tells that finds its batch later on.
+_NOT_KNOWN = ("create", "unknown")
+_FOUND_LATER = ("resolve", "found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,9 +215,24 @@ def why(
 def _story(thing: str, batches: Sequence[str], found: tuple[FoundIn, ...], place: AuditPlace) -> Story:
     from reconciler.adapters.audit import Reading
 
-    reading = Reading(_folder_of(place))
+    folder = _folder_of(place)
+    reading = Reading(folder)
     lines = tuple(line for line in reading.told(batches) if line.batch in batches)
-    return Story(thing, found, lines, unread=reading.unread)
+    sent = _sent_before(lines, Reading(folder))
+    return Story(thing, found, (*sent, *lines), unread=reading.unread)
+
+
+def _sent_before(lines: Sequence[Told], reading: Reading) -> tuple[Told, ...]:
+    """Of a create whose batch a later run found: the line of the run that sent it, which names no batch."""
+    found = [line for line in lines if (line.action, line.outcome) == _FOUND_LATER]
+    sent: list[Told] = []
+    newest: dict[str, Told] = {}
+    for line in reading.told(sorted({line.key for line in found})) if found else ():
+        if line in found and line.key in newest:
+            sent.append(newest.pop(line.key))
+        elif (line.action, line.outcome) == _NOT_KNOWN:
+            newest[line.key] = line  # those before it were found, or closed as absent
+    return tuple(sent)
 
 
 def _found_in(

@@ -160,11 +160,18 @@ def _story(story: Story) -> Iterator[str]:
         yield f"The story may have gaps{_unread(story.unread)}."
 
 
+#: What a run only learns of: it was not this run's plan, nor approved for this run.
+_WITHOUT_PLAN = {
+    "resolve": "that of the run which sent the create; this one looked for its batch",
+    "recover": "that of the run which recorded it; this one took it over",
+}
+
+
 def _facts(told: Told) -> Iterator[tuple[str, str]]:
     yield "line", f"{told.file}:{told.line}"
     if told.why:
         yield "why", told.why
-    yield "plan", told.plan or "none: nothing was there to approve"
+    yield "plan", told.plan or _WITHOUT_PLAN.get(told.action, "none: nothing was there to approve")
     differs = {True: ", but the work tree differed from it", False: "", None: ""}[told.dirty]
     yield "commit", f"{told.commit}{differs}" if told.commit else "unknown"
     yield "actor", f"{told.actor} ({told.actor_source})" if told.actor_source else told.actor

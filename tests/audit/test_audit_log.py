@@ -66,6 +66,18 @@ def test_a_run_is_a_header_and_a_line_per_action(folder: Path) -> None:
     assert faults(folder, [head]) == []
 
 
+@pytest.mark.parametrize("letter", ["x", "\x01", "\U0001f600"], ids=ascii)
+def test_no_text_from_outside_makes_a_line_too_long_to_be_read(folder: Path, letter: str) -> None:
+    text = letter * 1_100_000
+    log = AuditFolder(folder).begin(
+        "run-1", Environment(text, "git", text, text, None, text), (), StillClock()
+    )
+    log.append(line(why=text, request_id=text))
+    assert faults(folder, [log.close()]) == []
+    header, action = read(path(folder, "run-1"))
+    assert header["approver"] == action["why"] == action["actor"] == f"{letter * 8191}…"
+
+
 def test_every_written_line_satisfies_the_schema(folder: Path) -> None:
     schema = json.loads(SCHEMA.read_text())
     Draft202012Validator.check_schema(schema)

@@ -10,6 +10,7 @@ from reconciler import __version__
 from reconciler.adapters.audit.lines import (
     BLOCK,
     FORMAT_VERSION,
+    LONGEST_LINE,
     as_text,
     audit_files,
     compact,
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
     from reconciler.adapters.audit.signing import Signer
     from reconciler.model.audit import AuditLine
     from reconciler.model.ports import Clock, Environment
+
+
+# Characters of one text from outside. Written with escapes it has up to twelve times as many bytes, and five
+# of them are in a line.
+_LONGEST_TEXT = LONGEST_LINE // 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +128,9 @@ class AuditFile:
         self._path = folder / file_name(time, run_id)
         self._about_run = {
             "run": run_id,
-            "actor": environment.actor,
-            "ciRun": environment.run,
-            "commit": environment.commit,
+            "actor": _short(environment.actor),
+            "ciRun": _short(environment.run),
+            "commit": _short(environment.commit),
             "dirty": environment.dirty,
         }
         self._header = {
@@ -134,7 +140,7 @@ class AuditFile:
             "time": time,
             **self._about_run,
             "actorSource": environment.actor_source,
-            "approver": environment.approver,
+            "approver": _short(environment.approver),
             "approverSource": environment.approver_source,
             "heads": list(heads),
             "prev": digest(as_text(list(heads))),
@@ -216,10 +222,15 @@ class AuditFile:
             "key": line.key,
             "batch": line.batch,
             "outcome": line.outcome,
-            "why": line.why,
-            "requestId": line.request_id,
+            "why": _short(line.why),
+            "requestId": _short(line.request_id),
             "prev": prev,
         }
+
+
+def _short(text: str) -> str:
+    """Text from outside, cut: a line that is longer than one may be is none to who reads the log."""
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
 def _loose_heads(folder: Path, accounted: Sequence[str]) -> list[str]:

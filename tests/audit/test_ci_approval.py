@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import socket
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -240,6 +241,40 @@ def test_a_service_that_hangs_is_not_waited_for(
         github.hold.set()
 
 
+def test_a_service_whose_headers_never_end_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.adapters.ci.approval.PATIENCE", 0.4)
+    gone = threading.Event()
+    outwaited = False
+
+    def drip() -> None:
+        nonlocal outwaited
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            for _ in range(200):  # each byte begins a connection's time-out anew
+                if gone.wait(0.1):
+                    return
+                connection.sendall(b"a")
+        outwaited = True
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        stand = Stand()
+        stand.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            assert approver(variables(stand), tmp_path) == UNKNOWN
+            assert not outwaited
+        finally:
+            gone.set()
+            thread.join()
+        for asking in threading.enumerate():
+            if asking.name == "approval":
+                asking.join()
+
+
 # --- the commit itself ---
 
 
@@ -273,6 +308,13 @@ def test_the_commits_trailers_name_who_reviewed_it(repository: tuple[Path, dict[
     )
     assert approver(environ, folder) == ("Grace <g@x>, Alan", "reviewed-by-trailer")
     assert approver(environ, folder, "Linus") == ("Linus", "approved-by")
+
+
+def test_of_very_many_names_some_are_recorded(repository: tuple[Path, dict[str, str]]) -> None:
+    folder, environ = repository
+    commit(folder, environ, "first\n\n" + "".join(f"Reviewed-by: {number}\n" for number in range(1020)))
+    names = ", ".join(str(number) for number in range(20))
+    assert approver(environ, folder) == (f"{names} and 1,000 more", "reviewed-by-trailer")
 
 
 def test_where_nobody_reviewed_on_github_the_trailer_says(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import httpx
 
@@ -29,6 +29,9 @@ _LARGEST = 8 * 1024 * 1024
 
 # The longest name that is believed.
 _LONGEST = 200
+
+# The most names that are recorded.
+_MOST = 20
 
 _COMMIT = re.compile(r"[0-9a-f]{40,64}", re.ASCII)
 _REPOSITORY = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", re.ASCII)
@@ -66,10 +69,16 @@ def find_approval(environ: Mapping[str, str], git: Git, commit: str, said: str |
     if not _COMMIT.fullmatch(commit):
         return UNKNOWN
     if names := _github_reviewers(environ, commit):
-        return Approval(", ".join(names), "github-reviews")
+        return Approval(_listed(names), "github-reviews")
     if names := git.reviewers(commit):
-        return Approval(", ".join(name[:_LONGEST] for name in names), "reviewed-by-trailer")
+        return Approval(_listed([name[:_LONGEST] for name in names]), "reviewed-by-trailer")
     return UNKNOWN
+
+
+def _listed(names: Sequence[str]) -> str:
+    """So many names as anybody reads: whoever writes a commit's message can put any number into it."""
+    left = f" and {len(names) - _MOST:,} more" if len(names) > _MOST else ""
+    return ", ".join(names[:_MOST]) + left
 
 
 def _github_reviewers(environ: Mapping[str, str], commit: str) -> tuple[str, ...]:
@@ -80,6 +89,22 @@ def _github_reviewers(environ: Mapping[str, str], commit: str) -> tuple[str, ...
         return ()
     if not _may_have_token(base):
         return ()
+    import threading
+
+    answer: list[tuple[str, ...]] = []
+
+    def ask() -> None:
+        answer.append(_asked(base, repository, commit, token))
+
+    # A connection's time-outs begin anew with every byte, and looking up a name has none at all: only who
+    # does not wait for the answer waits for no longer than was said.
+    asking = threading.Thread(target=ask, name="approval", daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return answer[0] if answer else ()
+
+
+def _asked(base: str, repository: str, commit: str, token: str) -> tuple[str, ...]:
     import httpx
 
     headers = {

@@ -106,7 +106,10 @@ def _project_file(folder: Path) -> ProjectFile:
 
 
 def secrets_of(file: ProjectFile) -> Iterator[str]:
-    """Variables that hold the services' keys, which neither git nor its hooks need."""
+    """Variables that hold the services' keys or the audit log's, which neither git nor its hooks need."""
+    from reconciler.adapters.audit import KEY_VARIABLE
+
+    yield KEY_VARIABLE
     yield from _USUAL_KEYS
     for spec in file.providers.values():
         match spec:

@@ -381,14 +381,19 @@ def test_a_shallow_clone_merges_too(world: World) -> None:
     assert world.there() == lock(ONE, TWO, THREE, serial=4)
 
 
-def test_keys_of_services_do_not_reach_hooks_and_prompts_do_not_wait(world: World) -> None:
+def test_keys_of_services_and_of_the_audit_log_do_not_reach_hooks_and_prompts_do_not_wait(
+    world: World,
+) -> None:
     seen = world.ada.top / ".git" / "seen"
     session = "import os; print('session', os.getsid(0))"
     world.ada.hook("pre-commit", f"env > '{seen}'\n'{sys.executable}' -c \"{session}\" >> '{seen}'")
     world.ada.record(lock(ONE))
-    world.ada.push(LLAMA_CLOUD_API_KEY="llx-secret", GIT_TRACE="1", OTHER="kept")
+    world.ada.push(
+        LLAMA_CLOUD_API_KEY="llx-secret", RECONCILER_AUDIT_KEY="signs-all", GIT_TRACE="1", OTHER="kept"
+    )
     text = seen.read_text()
     assert "llx-secret" not in text
+    assert "signs-all" not in text
     assert "GIT_TRACE" not in text
     assert {"OTHER=kept", "GIT_TERMINAL_PROMPT=0"} <= set(text.splitlines())
     assert f"session {os.getsid(0)}" not in text  # a terminal belongs to its session: there is none to ask on

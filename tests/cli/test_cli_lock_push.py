@@ -298,6 +298,41 @@ def test_a_hook_of_the_clone_refuses_the_commit_and_nothing_is_left_of_it(world:
     assert (error.what, error.why) == ("the lockfile could not be committed", "no commits on Fridays")
 
 
+@pytest.mark.parametrize("name", ["reconciler.lock", "audit/ada-2.jsonl"])
+@pytest.mark.parametrize("staged", [True, False], ids=["staged", "not staged"])
+def test_what_a_hook_makes_of_the_files_is_not_pushed(world: World, name: str, staged: bool) -> None:  # noqa: FBT001 - two cases
+    there = world.remote.git("rev-parse", "main")
+    add = f"git add project/{name}" if staged else "true"
+    world.ada.hook("pre-commit", f"echo >> project/{name}; {add}; echo x > other; git add other")
+    world.ada.record(lock(ONE))
+    content = (world.ada.folder / name).read_bytes()
+    if not staged:
+        push(world.ada)
+        assert world.there() == lock(ONE)
+    else:
+        with pytest.raises(StateError, match=f"a hook of the repository changed project/{name} while"):
+            push(world.ada)
+        assert world.remote.git("rev-parse", "main") == world.ada.git("rev-parse", "HEAD") == there
+        world.ada.hook("pre-commit", "exit 0")
+        push(world.ada)
+    assert (world.ada.folder / name).read_bytes() == content
+    shown = world.remote.git("show", f"main:project/{name}")
+    assert shown.encode() == content.strip()
+    assert world.ada.git("status", "--porcelain", "project") == ""
+
+
+def test_the_first_commit_of_a_repository_is_taken_back_as_well(world: World) -> None:
+    world.ada.git("checkout", "--quiet", "--orphan", "new")
+    world.ada.git("rm", "--quiet", "-r", "--cached", ".")
+    world.ada.hook("pre-commit", "echo >> project/reconciler.lock; git add project/reconciler.lock")
+    world.ada.record(lock(ONE))
+    before = world.ada.git("status", "--porcelain")
+    with pytest.raises(StateError, match="a hook of the repository changed"):
+        push(world.ada)
+    assert world.ada.git("status", "--porcelain") == before
+    world.ada.git("rev-parse", "--verify", "HEAD", fails=True)
+
+
 def test_a_merge_is_under_way(world: World) -> None:
     world.ada.git("checkout", "--quiet", "-b", "side")
     (world.ada.top / "x").write_text("x")
@@ -320,6 +355,26 @@ def test_git_ignores_the_lockfile(world: World) -> None:
     world.ada.git("rm", "--quiet", "--cached", "project/reconciler.lock")
     (world.ada.folder / ".gitignore").write_text("reconciler.lock*\n")
     assert refused(world.ada).what == "git ignores project/reconciler.lock"
+
+
+def test_git_ignores_the_audit_log(world: World) -> None:
+    (world.ada.top / ".gitignore").write_text("*.jsonl\n")
+    world.ada.record(lock(ONE))
+    assert refused(world.ada).what == "git ignores project/audit/ada-2.jsonl"
+
+
+def test_the_audit_log_is_elsewhere(world: World, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (world.ada.folder / "audit").symlink_to(tmp_path / "elsewhere")
+    world.ada.record(lock(ONE))
+    assert refused(world.ada).what == "audit is a link"
+
+
+def test_a_link_in_the_audit_log_that_leads_nowhere_is_no_defect(world: World) -> None:
+    world.ada.record(lock(ONE))
+    (world.ada.folder / "audit" / "x.jsonl").symlink_to("nowhere")
+    push(world.ada)
+    assert world.there() == lock(ONE)
 
 
 def test_a_run_holds_the_lock(world: World) -> None:

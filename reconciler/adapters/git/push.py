@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.git.attributes import DRIVER, pattern
-from reconciler.model.errors import StateError
+from reconciler.model.errors import SettingsError, StateError
 from reconciler.model.pushed import Pushed
 
 if TYPE_CHECKING:
@@ -100,16 +100,31 @@ class Push:
         audit = f":(top,glob){_globbed(self.audit)}"
         patterns = [f":(top,literal){self.lockfile}", f"{audit}/*.jsonl", f"{audit}/*.signed"]
         answer = self.git.ask(
-            *("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *patterns),
+            *("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching"),
+            *("--", *patterns),
         )
         if answer.code:
             raise StateError("git cannot tell what has changed", where=self.lockfile, why=answer.said)
         rows = [(row[:2], row[3:]) for row in answer.out.split("\0") if row]
+        if ignored := sorted(name for state, name in rows if state == "!!"):
+            raise SettingsError(
+                f"git ignores {ignored[0]}",
+                where=str(self.repository.top),
+                why="the lockfile names what is in the audit log, and others would lack it",
+                next=f"Take it out of .gitignore: `git check-ignore -v {shlex.quote(ignored[0])}` says which"
+                " line it is",
+            )
         return sorted(name for state, name in rows if "D" not in state)
 
     def commit(self, files: Sequence[str]) -> None:
-        """Commit these files as they are in the work tree, and leave alone what else is staged."""
+        """Commit these files as they are in the work tree, and leave alone what else is staged.
+
+        Raises:
+            StateError: a hook refused it, or changed what is recorded. Nothing is left of it then.
+        """
         git, paths = self.git, ("--pathspec-from-file=-", "--pathspec-file-nul")
+        contents = self.repository.contents(files)
+        before = self.repository.head()
         what = "the lockfile could not be committed"
         given = [f":(literal){name}" for name in files]
         known = set(git.ask("ls-files", "-z", "--", self.lockfile, self.audit).out.split("\0"))
@@ -126,6 +141,17 @@ class Push:
                 why=done.said,
                 next="Nothing was pushed, and the files are as they were; a hook of the repository may have"
                 " refused it",
+            )
+        if changed := self.repository.changed_by_hooks(contents):
+            git.must("update-ref", *(("HEAD", before) if before else ("-d", "HEAD")), what=what)
+            undo = ("reset", "--quiet") if before else ("rm", "--cached", "--quiet", "--force")
+            git.ask(*undo, *paths, given=given)
+            raise StateError(
+                f"a hook of the repository changed {changed[0]} while it was committed",
+                where=self.lockfile,
+                why="what is recorded is true only as it was written",
+                next="Nothing was pushed, and the files are as they were. Have formatters and hooks leave"
+                f" {self.lockfile} and {self.audit} alone, then run it again",
             )
 
     def outstanding(self, mine: str, tip: str) -> bool:

@@ -13,7 +13,7 @@ from reconciler.adapters.git.program import redacted
 from reconciler.model.errors import SettingsError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.adapters.git.program import Git
 
@@ -42,8 +42,15 @@ class Repository:
         """A path as git has it, relative to the top.
 
         Raises:
-            SettingsError: it is not in this work tree, or git is told to ignore it.
+            SettingsError: it is not in this work tree, is a link, or git is told to ignore it.
         """
+        if path.is_symlink():
+            raise SettingsError(
+                f"{shown} is a link",
+                where=str(self.top),
+                why="git keeps where a link leads to, and nothing of what is there",
+                next=f"Put what it leads to in its place: others need what is in {shown}",
+            )
         try:
             name = (path.parent.resolve() / path.name).relative_to(self.top).as_posix()
         except ValueError:
@@ -84,6 +91,35 @@ class Repository:
     def head(self) -> str:
         """The commit that is checked out, or "" before the first one."""
         return self.git.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}").out.strip()
+
+    def contents(self, names: Iterable[str]) -> dict[str, bytes]:
+        """What is in files of the work tree; links have nothing in them.
+
+        Raises:
+            StateError: one cannot be read.
+        """
+        paths = {name: self.top / name for name in names}
+        try:
+            return {name: path.read_bytes() for name, path in paths.items() if not path.is_symlink()}
+        except OSError as error:
+            raise StateError(
+                "a file cannot be read", where=str(error.filename), why=error.strerror or ""
+            ) from error
+
+    def changed_by_hooks(self, contents: Mapping[str, bytes]) -> list[str]:
+        """Which files the last commit does not have as they were. Those of the work tree are put right.
+
+        Args:
+            contents: the files, as git has their names, and what was in them before the commit.
+        """
+        for name, content in contents.items():
+            path = self.top / name
+            if not path.is_file() or path.read_bytes() != content:
+                path.write_bytes(content)
+        folders = {name.rpartition("/")[0] for name in contents}
+        within = [] if "" in folders else [f":(top,literal){folder}" for folder in sorted(folders)]
+        rows = self.git.ask("diff", "--name-only", "-z", "HEAD", "--", *within).out
+        return sorted(set(rows.split("\0")) & contents.keys())
 
     def remote(self, name: str) -> str:
         """A remote's address, without credentials.

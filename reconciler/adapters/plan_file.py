@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model.canonical import digest
 from reconciler.model.errors import SettingsError
-from reconciler.model.plan import Since
+from reconciler.model.plan import Since, digest_of
 from reconciler.model.saved import SavedAction, SavedPlan
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def read_plan(path: Path) -> SavedPlan:
             "the plan was changed after it was written", where=str(path), why=why, next=_AGAIN
         )
     try:
-        return SavedPlan(
+        plan = SavedPlan(
             file=str(path),
             own=own,
             digest=_text(document, "digest"),
@@ -126,6 +126,13 @@ def read_plan(path: Path) -> SavedPlan:
         )
     except _MisfitError as error:
         raise SettingsError("this is no plan", where=str(path), why=str(error), next=_AGAIN) from error
+    # Whoever compares this digest with the one that was reviewed need not look at the actions.
+    if digest_of((item.kind, item.address, item.key) for item in plan.actions) != plan.digest:
+        why = "its actions are not those that its digest names"
+        raise SettingsError(
+            "the plan was changed after it was written", where=str(path), why=why, next=_AGAIN
+        )
+    return plan
 
 
 class _MisfitError(ValueError):
@@ -181,6 +188,14 @@ def _word(value: object) -> str:
     return value
 
 
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object. Of a key that stands twice, not every reader takes the same."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return members
+
+
 def _document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
@@ -191,7 +206,7 @@ def _document(path: Path) -> dict[str, Any]:
     if len(text) > LONGEST:
         raise SettingsError(f"the plan has more than {LONGEST:,} bytes", where=str(path))
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_members)
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
         raise SettingsError(f"this is no plan: {error.msg}", where=where, next=_AGAIN) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.model.plan import ActionKind
+from reconciler.model.plan import CHANGING, ActionKind
 
 if TYPE_CHECKING:
     from reconciler.model.lock import Lock
@@ -72,10 +72,4 @@ def _departs(now: Action, before: SavedAction | None) -> str:
 
 
 def _does(action: SavedAction) -> bool:
-    return action.kind in {
-        ActionKind.CREATE,
-        ActionKind.ADOPT,
-        ActionKind.MOVE,
-        ActionKind.FORGET,
-        ActionKind.CANCEL,
-    }
+    return action.kind in CHANGING

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.model.canonical import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from reconciler.model.batch import Address, Batch, Key
@@ -87,10 +88,11 @@ class Action:
     @property
     def changes(self) -> bool:
         """Whether applying it would do anything."""
-        return self.kind in _CHANGING
+        return self.kind in CHANGING
 
 
-_CHANGING = frozenset(
+#: The kinds of actions that do something.
+CHANGING = frozenset(
     {ActionKind.CREATE, ActionKind.ADOPT, ActionKind.MOVE, ActionKind.FORGET, ActionKind.CANCEL}
 )
 
@@ -260,4 +262,9 @@ class Plan:
     @property
     def digest(self) -> str:
         """Names exactly what would be done; reasons' texts and what is kept do not count (R15)."""
-        return digest([[a.kind, str(a.address), str(a.key)] for a in self.actions if a.changes])
+        return digest_of((a.kind, str(a.address), str(a.key)) for a in self.actions)
+
+
+def digest_of(actions: Iterable[tuple[str, str, str]]) -> str:
+    """A plan's digest from the kinds, addresses and keys of its actions, in their order."""
+    return digest([[kind, address, key] for kind, address, key in actions if kind in CHANGING])

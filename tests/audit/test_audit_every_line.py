@@ -98,19 +98,16 @@ def test_whatever_is_done_to_any_line_is_found_and_named(
     assert tried == (9 if spoil is swapped else 12)
 
 
-def test_a_line_with_right_hashes_behind_any_end_is_found(folder: Path) -> None:
+def test_a_line_with_right_hashes_behind_the_end_that_the_lockfile_names_is_found(folder: Path) -> None:
     heads = three_runs(folder)
-    for run in RUNS:
-        file = path(folder, run)
-        content = file.read_bytes()
-        last = read(file)[-1]
-        forged = {**last, "prev": last["hash"], "action": "forget", "outcome": "forgotten"}
-        file.write_bytes(content + sealed(forged).text)
-        (fault,) = found(folder, heads)
-        assert (fault.file, fault.line) == (f"audit/{file.name}", 5)
-        assert fault.what.startswith("from here on, lines were added after the end that ")
-        file.write_bytes(content)
-    assert found(folder, heads) == ()
+    file = path(folder, RUNS[-1])
+    content = file.read_bytes()
+    last = read(file)[-1]
+    forged = {**last, "prev": last["hash"], "action": "forget", "outcome": "forgotten"}
+    file.write_bytes(content + sealed(forged).text)
+    (fault,) = found(folder, heads)
+    assert (fault.file, fault.line) == (f"audit/{file.name}", 5)
+    assert fault.what == "from here on, lines were added after the end that reconciler.lock:6 names"
 
 
 def test_a_file_under_another_name_is_found(folder: Path) -> None:

@@ -64,7 +64,6 @@ def verify(
     """
     paths = audit_files(folder)
     named: dict[str, set[Source]] = {head: {lockfile} for head in heads}
-    vouching = {there.source for there in signed or ()}
     for there in signed or ():
         for head in there.heads:
             named.setdefault(head, set()).add(there.source)
@@ -85,7 +84,7 @@ def verify(
     faults = [fault for checked in files.values() for fault in checked.faults]
     for head, by in named.items():
         faults += _lost(head, sorted(by), lockfile, folder, files)
-        faults += _added(head, sorted(by - vouching), folder, files)
+    faults += _added(heads, lockfile, folder, files)
     if signed is not None:
         faults += _unsigned(signed, folder, files)
     return Verified(len(files), sum(checked.lines for checked in files.values()), tuple(sorted(faults)))
@@ -193,22 +192,23 @@ def _lost(
 
 
 def _added(
-    head: str, by: Sequence[Source], folder: Path, files: Mapping[str, _Checked]
+    heads: Sequence[str], lockfile: Source, folder: Path, files: Mapping[str, _Checked]
 ) -> Iterator[AuditFault]:
-    """A fault if a file goes on behind what is named as its end: a run that has ended writes no more.
+    """A fault for each file that goes on behind the end that the lockfile names: that run had ended.
 
-    Signatures say nothing of ends: a checkpoint may be made while a run is writing.
+    What a header or a checkpoint names may be the end so far of a run that was writing still, such as one
+    that had lost its lock and did not know.
     """
-    match = HEAD.fullmatch(head)
-    there = files.get(match["file"]) if match else None
-    if match is None or there is None or not by:
-        return
-    end = there.found.get(match["hash"], there.lines)
-    # What is wrong with a line behind the end was said already, and one damage is one fault.
-    if end < there.lines and not any(fault.line > end for fault in there.faults):
-        shown = f"{folder.name}/{match['file']}"
-        what = f"from here on, lines were added after the end that {_naming(by)}"
-        yield AuditFault(shown, end + 1, what, _restore(shown))
+    for match in filter(None, map(HEAD.fullmatch, heads)):
+        there = files.get(match["file"])
+        end = there.found.get(match["hash"]) if there else None
+        if there is None or end is None or end == there.lines:
+            continue
+        # What is wrong with a line behind the end was said already, and one damage is one fault.
+        if not any(fault.line > end for fault in there.faults):
+            shown = f"{folder.name}/{match['file']}"
+            what = f"from here on, lines were added after the end that {_naming([lockfile])}"
+            yield AuditFault(shown, end + 1, what, _restore(shown))
 
 
 def _naming(by: Sequence[Source]) -> str:

@@ -29,7 +29,7 @@ class Questions:
 
     Attributes:
         trusted: keys whose recorded batch is terminal and satisfies: nothing to ask (O1).
-        refresh: keys whose recorded batch was not terminal: it alone is asked for (O2).
+        refresh: keys whose recorded batch was not terminal, or is not trusted: it alone is asked for (O2).
         look: keys that are not recorded, or recorded and to be created: all of their batches (O3).
     """
 
@@ -39,7 +39,7 @@ class Questions:
 
 
 def questions(
-    wanted: Iterable[DesiredBatch], lock: Lock, removed: Iterable[Entry], now: datetime
+    wanted: Iterable[DesiredBatch], lock: Lock, removed: Iterable[Entry], now: datetime, *, trust: bool = True
 ) -> Questions:
     """Sort the keys by what has to be asked about them.
 
@@ -48,6 +48,7 @@ def questions(
         lock: what is recorded.
         removed: entries that are no longer desired: those that might be cancelled are refreshed (R10).
         now: this tool's clock.
+        trust: whether what is recorded as terminal is believed (O1); else it is refreshed like the rest.
     """
     trusted: dict[Key, Seen] = {}
     moment = Moment(now, now)
@@ -57,7 +58,7 @@ def questions(
         entry = lock.entries.get(want.key)
         if entry is None:
             look.append(want.key)
-        elif not (recorded := entry.recorded).status.terminal:
+        elif not ((recorded := entry.recorded).status.terminal and trust):
             refresh.append(want.key)
         elif stands(want, seen := (recorded.as_batch(want.key),), entry, moment):
             trusted[want.key] = seen

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.model.batch import Batch, Key
-    from reconciler.model.ports import Clock, Provider
+    from reconciler.model.ports import Clock, Page, Provider
 
 #: Errors that say that this key gets no answers at all.
 FATAL = (AuthenticationError, PaymentError, ForbiddenError)
@@ -41,7 +41,7 @@ _MOST_BARREN = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """All batches of a listing.
+    """All batches of a listing, or those of them that were to be kept.
 
     Attributes:
         batches: by id.
@@ -63,61 +63,105 @@ async def read_pass(
     *,
     most_pages: int = _MOST_PAGES,
     on_page: Callable[[], None] | None = None,
+    keep: Callable[[Batch], bool] | None = None,
 ) -> Pass | Unknown:
-    """Read a listing to its last token; a second time when the first reading cannot have been whole."""
+    """Read a listing to its last token; a second time when the first reading cannot have been whole.
+
+    Args:
+        provider: the service.
+        listing: what to list.
+        clock: for the time of the pass.
+        most_pages: a listing with more of them is given up.
+        on_page: called for each page.
+        keep: which batches are wanted; of the others only the ids are held, while the pass is read.
+    """
     for _ in range(2):
-        result = await _read_once(provider, listing, clock, most_pages, on_page)
-        if not isinstance(result, _Shuffled):
-            return result
+        reading = Reading(listing, clock.monotonic(), keep)
+        while not reading.done:
+            if reading.pages == most_pages:
+                return TooLong(f"the listing has more than {most_pages:,} pages")
+            if why := await reading.turn(provider):
+                return Unknown(f"the listing is incomplete: {why}")
+            if on_page is not None:
+                on_page()
+        if not reading.shuffled:
+            return reading.as_pass
     return Unknown("the listing changed while it was read, twice")
 
 
-class _Shuffled(Unknown):
-    """An id came twice, so that another may have been missed.
+class Reading:
+    """One reading of a listing, page after page.
 
-    In a scan that is sorted by creation, new batches at its head do that all the time, and every create looks
-    once more. Looks by directory are what absence is believed by (C2, C5), they are short, and a few batches
-    can come sorted by chance: there an id that comes twice is never believed.
+    Attributes:
+        listing: what is listed.
+        batches: by id, those that came and are wanted.
+        ids: of all that came.
+        pages: how many were read.
+        done: whether the last page was.
+        twice: whether an id came twice.
+        order: of all that came.
     """
 
+    def __init__(self, listing: Listing, begun: float, keep: Callable[[Batch], bool] | None = None) -> None:
+        self.listing = listing
+        self.batches: dict[str, Batch] = {}
+        self.ids: set[str] = set()
+        self.pages = 0
+        self.done = False
+        self.order = Order()
+        self._keep = keep
+        self._begun = begun
+        self._token: str | None = None
+        self.twice = False
+        self._way = Way()
 
-async def _read_once(
-    provider: Provider,
-    listing: Listing,
-    clock: Clock,
-    most_pages: int,
-    on_page: Callable[[], None] | None,
-) -> Pass | Unknown:
-    begun = clock.monotonic()
-    batches: dict[str, Batch] = {}
-    order = Order()
-    way = Way()
-    token: str | None = None
-    twice = ""
-    for _ in range(most_pages):
+    async def turn(self, provider: Provider) -> str:
+        """Read the next page; gives why the listing is incomplete, or "".
+
+        Raises:
+            ServiceError: one that every further request would meet as well.
+        """
         try:
-            page = await provider.list_page(listing, token)
+            page = await self.next_page(provider)
         except FATAL:
             raise
         except ServiceError as error:
-            return Unknown(f"the listing is incomplete: {error}")
-        if on_page is not None:
-            on_page()
-        before = len(batches)
-        begun = begun if token is not None or page.asked is None else page.asked
+            return str(error)
+        return self.take(page)
+
+    async def next_page(self, provider: Provider) -> Page:
+        """Ask for the next page."""
+        return await provider.list_page(self.listing, self._token)
+
+    def take(self, page: Page) -> str:
+        """Take a page in; gives why the listing cannot be read on from there, or ""."""
+        if self.pages == 0 and page.asked is not None:
+            self._begun = page.asked
+        self.pages += 1
+        before = len(self.ids)
         for batch in page.batches:
-            order.add(batch)
-            if batch.id in batches:
-                twice = batch.id
-            batches[batch.id] = batch
-        if page.next is None:
-            if twice and (listing.directory is not None or not order.sorted):
-                return _Shuffled(f"{twice} was listed twice")
-            return Pass(batches, begun)
-        if why := way.fault(page.next, new=len(batches) > before):
-            return Unknown(f"the listing is incomplete: {why}")
-        token = page.next
-    return TooLong(f"the listing has more than {most_pages:,} pages")
+            self.order.add(batch)
+            self.twice |= batch.id in self.ids
+            self.ids.add(batch.id)
+            if self._keep is None or self._keep(batch):
+                self.batches[batch.id] = batch
+        self._token, self.done = page.next, page.next is None
+        return "" if page.next is None else self._way.fault(page.next, new=len(self.ids) > before)
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether an id came twice, so that another may have been missed.
+
+        In a scan that is sorted by creation, new batches at its head do that all the time, and every create
+        looks once more. Looks by directory are what absence is believed by (C2, C5), they are short, and a
+        few batches can come sorted by chance: there an id that comes twice is never believed.
+        """
+        return self.twice and (self.listing.directory is not None or not self.order.sorted)
+
+    @property
+    def as_pass(self) -> Pass:
+        """What a reading that is done came to."""
+        return Pass(self.batches, self._begun)
 
 
 class Way:

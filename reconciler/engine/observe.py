@@ -1,27 +1,28 @@
 """From questions to a snapshot: what the service reports of the keys that a plan is about (O1-O3, R7).
 
-Recorded terminal batches are not asked for. Recorded running ones are asked for by id. The rest is looked
-for directory by directory, or in one scan of the project, whichever takes fewer requests.
+Recorded terminal batches are not asked for, and recorded running ones are `current`'s business. The rest is
+looked for directory by directory, or in one scan of the project, whichever takes fewer requests.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.core.cuts import fewest_pages
 from reconciler.core.match import Moment
 from reconciler.core.plan import aliases_of
 from reconciler.core.questions import questions, stands
 from reconciler.engine.concurrent import each
-from reconciler.engine.listing import FATAL, Pass, TooLong, look, read_pass, renamed
-from reconciler.model.errors import NotFoundError, ServiceError
+from reconciler.engine.current import refresh
+from reconciler.engine.listing import Pass, TooLong, look, renamed
+from reconciler.engine.scan import Scanner
 from reconciler.model.events import Observing
-from reconciler.model.ports import Listing
-from reconciler.model.snapshot import Gone, Snapshot, Unknown
+from reconciler.model.snapshot import Snapshot, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from reconciler.model.batch import Batch, Home, Key
@@ -43,12 +44,14 @@ class Eyes:
     Attributes:
         providers: by home; two blocks may lead to one service with keys of different projects.
         at_once: how many requests may be under way.
+        trust: whether what is recorded as terminal is believed (O1).
     """
 
     providers: Mapping[Home, Creator]
     clock: Clock
     listen: Listener
     at_once: int
+    trust: bool = True
 
 
 async def observe(
@@ -63,21 +66,19 @@ async def observe(
         ServiceError: the service does not accept the key; every other failure makes keys unknown (R7).
     """
     by_key = {want.key: want for want in wanted}
-    asked = questions(by_key.values(), lock, removed, now)
+    asked = questions(by_key.values(), lock, removed, now, trust=eyes.trust)
     seen: dict[Key, Seen] = dict(asked.trusted)
-    look_for = list(asked.look)
-    refresh = asked.refresh
-    if len(refresh) > _FEW:  # a listing tells them all at once
-        look_for += refresh
-    else:
-        seen |= await _refresh(eyes, refresh, lock)
-        look_for += [
+    seen |= await refresh(eyes, asked.refresh, lock)
+    look_for = [
+        *asked.look,
+        *(
             key
-            for key in refresh
+            for key in asked.refresh
             if key in by_key
             and isinstance(batches := seen[key], tuple)
             and not stands(by_key[key], batches, lock.entries[key], Moment(now, now))
-        ]
+        ),
+    ]
     seen |= await look_at(eyes, look_for, lock)
     clocks = {home.endpoint: time for home, provider in eyes.providers.items() if (time := provider.clock)}
     return Snapshot(seen, clocks), set(look_for)
@@ -103,32 +104,12 @@ async def look_at(eyes: Eyes, keys: Iterable[Key], lock: Lock) -> dict[Key, Seen
     return seen
 
 
-async def _refresh(eyes: Eyes, keys: Iterable[Key], lock: Lock) -> dict[Key, Seen]:
-    """O2, by id."""
-    seen: dict[Key, Seen] = {}
-
-    async def ask(key: Key) -> None:
-        current = lock.entries[key].current
-        try:
-            batch = await eyes.providers[key.home].get(current)
-        except NotFoundError:
-            seen[key] = Gone(f"the recorded batch {current} is not known to the service any more (404)")
-        except FATAL:
-            raise
-        except ServiceError as error:
-            seen[key] = Unknown(str(error))
-        else:
-            seen[key] = (replace(batch, key=key),)
-
-    await each(keys, eyes.at_once, ask)
-    return seen
-
-
 async def _look_on(eyes: Eyes, home: Home, keys: list[Key], known: _Recorded) -> dict[Key, Seen]:
     """One service's share of `look_at`: a scan that is given up once looking by directory is cheaper."""
     provider = eyes.providers[home]
     directories = {key.directory for key in keys}
-    if len(directories) > _FEW:
+    recorded = sum(len(entry.batches) for key, entry in known.lock.entries.items() if key.home == home)
+    if len(directories) > _FEW and fewest_pages(recorded) <= len(directories):
         pages = 0
 
         def on_page() -> None:
@@ -136,10 +117,18 @@ async def _look_on(eyes: Eyes, home: Home, keys: list[Key], known: _Recorded) ->
             pages += 1
             eyes.listen(Observing(len(keys), pages))
 
-        scan = await read_pass(provider, Listing(), eyes.clock, most_pages=len(directories), on_page=on_page)
+        scanner = Scanner(provider, eyes.clock, eyes.at_once, len(directories), _wanted(keys, known), on_page)
+        scan = await scanner.scan()
         if not isinstance(scan, TooLong):
             return await _from_scan(eyes, provider, scan, keys, known)
     return await _by_directory(eyes, provider, keys, known)
+
+
+def _wanted(keys: Iterable[Key], known: _Recorded) -> Callable[[Batch], bool]:
+    """Which batches of a scan matter; a project may have a hundred times as many."""
+    there = set(keys)
+    recorded = {name for key in there for name in recorded_ids(key, known.lock)}
+    return lambda batch: known.aliases.get(batch.key, batch.key) in there or batch.id in recorded
 
 
 async def _from_scan(

@@ -107,6 +107,7 @@ class Service:
         self.on_job: Callable[[str], JobOutcome] = lambda _: JobOutcome(FileStatus.SUCCEEDED)
         self.on_files: Callable[[str], tuple[DirectoryFile, ...]] = self.one_file
         self.on_request: Callable[[str], None] = lambda _: None
+        self.filters: Callable[[Listing, Batch], bool] = self.has
         self.order: Callable[[list[Batch]], list[Batch]] = lambda batches: batches
         self.turn: Callable[[], Awaitable[None]] = self._at_once
         self.saved: list[Configuration] = []
@@ -149,15 +150,23 @@ class Service:
     async def list_page(self, listing: Listing, token: str | None) -> Page:
         await self._request(f"list {listing.directory or '*'}")
         batches = [row.batch for row in self.rows if row.listed <= self.time.seconds]
-        if listing.directory is not None:
-            batches = [batch for batch in batches if batch.key.directory == listing.directory]
-        batches = self.order(batches)
+        batches = self.order([batch for batch in batches if self.filters(listing, batch)])
         begin = int(token or 0)
         end = begin + self.page_size
         page = Page(batches[begin:end], str(end) if end < len(batches) else None)
         page = self.on_list(listing, token, page)
         self.on_request("after list")
         return page
+
+    def has(self, listing: Listing, batch: Batch) -> bool:
+        """The filters of the service, as they are documented."""
+        at, since, until = batch.created_at, listing.created_on_or_after, listing.created_on_or_before
+        return (
+            listing.directory in {None, batch.key.directory}
+            and listing.status in {None, batch.status}
+            and (since is None or (at is not None and at >= since))
+            and (until is None or (at is not None and at <= until))
+        )
 
     async def get(self, batch: str) -> Batch:
         await self._request(f"get {batch}")
@@ -311,6 +320,7 @@ class World:
         self.stop: Stop | None = None
         self.timeout: float | None = None
         self.at_once = 8
+        self.trust = True
         self.selection = Selection()
         self.max_in_flight: int | None = None
         self.wait = False
@@ -423,7 +433,8 @@ class World:
         return FileStore(self.folder / "reconciler.lock", "reconciler.lock", "ada@desk", self.time.now())
 
     def _eyes(self) -> Eyes:
-        return Eyes({Home(ENDPOINT, PROJECT): self.service}, self.time, self.on_events, self.at_once)
+        providers = {Home(ENDPOINT, PROJECT): self.service}
+        return Eyes(providers, self.time, self.on_events, self.at_once, self.trust)
 
     async def _plan(self, lock: Lock, intents: tuple[Intent, ...]) -> Plan:
         proposal = await propose(

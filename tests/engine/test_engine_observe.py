@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from engine_world import World
 
+from reconciler.engine.listing import read_pass
 from reconciler.model.batch import Status
 from reconciler.model.errors import NotFoundError, UnavailableError
 from reconciler.model.events import Event, Pending, Progressed
@@ -65,6 +68,64 @@ def test_o3_looking_by_directory_or_by_a_scan_takes_what_is_fewer(
     assert {"by directory": world.service.count("list") - scan, "scan": scan} == requests
 
 
+def test_o4_a_first_plan_takes_a_fifth_of_the_time_of_one_page_after_another(tmp_path: Path) -> None:
+    """A hundred pages, at 50 ms each."""
+    world = warm(tmp_path, 200)
+    for name in world.names * 5:
+        world.service.put(name, "cfg-9")
+        world.time.seconds += 60
+    world.service.page_size, world.service.latency = 10, 0.05
+    begun = world.time.seconds
+    created = world.names[17]
+    world.service.put(created)
+
+    plan = world.plan()
+
+    assert (plan.count(ADOPT), plan.count(CREATE)) == (1, 199)
+    scan = [request for request in world.service.requests if request.startswith("list")]
+    assert set(scan) == {"list *"}
+    looks = 199 / world.at_once * 0.05  # R14: a directory and its files each
+    assert world.time.seconds - begun - 2 * looks <= 0.2 * 101 * 0.05
+
+
+def test_o4_what_a_scan_in_windows_cannot_show_is_found_before_it_is_created(tmp_path: Path) -> None:
+    """A batch without a time, which no window has: the plan creates it, and the look of C2 adopts it."""
+    world = warm(tmp_path, 100)
+    for name in world.names * 2:
+        world.service.put(name, "cfg-9")
+        world.time.seconds += 60
+    hidden = world.service.put(world.names[99])
+    world.service.rows[-1].batch = replace(world.service.rows[-1].batch, created_at=None)
+    world.service.page_size = 10
+
+    plan = world.plan()
+    applied = world.apply()
+
+    assert plan.count(CREATE) == 100
+    assert [r.batch.id for r in applied.results if r.outcome is Outcome.ADOPTED and r.batch] == [hidden]
+    assert world.service.count("create") == 99
+
+
+def test_o3_a_project_with_too_many_recorded_batches_is_not_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.core.cuts._PAGE", 1)
+    world = warm(tmp_path, 30)
+    for name in world.names:
+        world.service.put(name, status=Status.COMPLETED)
+    world.apply()
+    world.forget()
+    new = [f"dir-new-{number}" for number in range(29)]
+    world.names += new
+    world.service.there.update(new)
+
+    world.plan()
+
+    assert sorted(r for r in world.service.requests if r.startswith("list")) == sorted(
+        f"list {name}" for name in new
+    )
+
+
 def test_o3_what_only_the_service_s_clock_makes_too_old_is_looked_for_before_it_is_planned(
     tmp_path: Path,
 ) -> None:
@@ -93,6 +154,74 @@ def test_o1_o2_terminal_batches_are_trusted_and_running_ones_refreshed_by_id(tmp
 
     assert plan.count(KEEP) == 3
     assert world.service.requests == ["get bat-3"]
+
+
+MIXED = {Status.RUNNING: 10, Status.PENDING: 4, Status.COMPLETED: 6}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "others", "requests"),
+    [
+        pytest.param(16, {}, 0, {"get": 16}, id="few are asked for by id"),
+        pytest.param(20, {Status.RUNNING: 20}, 0, {"list": 1}, id="all run: one listing"),
+        pytest.param(20, MIXED, 0, {"list": 1, "get": 10}, id="once few are left, by id"),
+        pytest.param(
+            40,
+            {Status.COMPLETED: 40},
+            0,
+            {"list": 4},
+            id="all have ended: no status shows them, their time does",
+        ),
+        pytest.param(
+            40,
+            {Status.COMPLETED: 40},
+            600,
+            {"list": 3 + 5, "get": 40},
+            id="beside so many others, a listing would take longer than asking by id",
+        ),
+    ],
+)
+def test_o2_many_running_batches_are_refreshed_by_listings(
+    tmp_path: Path, recorded: int, now: dict[Status, int], others: int, requests: dict[str, int]
+) -> None:
+    world = warm(tmp_path, recorded)
+    for number in range(others):
+        world.service.put(f"dir-other-{number}", status=Status.COMPLETED)
+    names = [world.service.put(name) for name in world.names]
+    world.apply()
+    ended = iter(names)
+    for status, count in now.items():
+        for _ in range(count):
+            world.service.set(next(ended), status)
+    world.forget()
+
+    applied = world.apply()
+
+    assert {r.outcome for r in applied.results} <= {Outcome.KEPT}
+    counts = {verb: world.service.count(verb) for verb in ("list", "get")}
+    late = math.ceil((recorded + others) / 100)  # C10's listing, which every run ends with
+    assert counts == {"list": requests.get("list", 0) + late, "get": requests.get("get", 0)}
+    statuses = [item.status for entry in world.lock.entries.values() for item in entry.batches]
+    assert {status: statuses.count(status) for status in now} == now
+
+
+@pytest.mark.parametrize("recorded", [3, 40])
+def test_o1_refresh_all_asks_for_terminal_batches_again(tmp_path: Path, recorded: int) -> None:
+    world = warm(tmp_path, recorded)
+    for name in world.names:
+        world.service.put(name, status=Status.COMPLETED)
+    world.apply()
+    world.forget()
+    assert world.plan().count(KEEP) == recorded
+    assert world.service.requests == []
+    world.service.set("bat-2", Status.FAILED)
+    world.trust = False
+
+    plan = world.plan()
+
+    assert (plan.count(KEEP), plan.count(CREATE)) == (recorded - 1, 1)
+    asked = [request for request in world.service.requests if request.startswith(("get", "list *"))]
+    assert asked == (["get bat-1", "get bat-2", "get bat-3"] if recorded == 3 else ["list *"])
 
 
 def fails(_: Listing, __: str | None, ___: Page) -> Page:
@@ -151,10 +280,8 @@ def test_r7_an_incomplete_scan_sends_nothing(
 
 
 def test_o5_an_endless_listing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.engine.listing._MOST_PAGES", 50)
-    monkeypatch.setattr(
-        "reconciler.engine.listing.read_pass.__kwdefaults__", {"most_pages": 50, "on_page": None}
-    )
+    defaults = {**(read_pass.__kwdefaults__ or {}), "most_pages": 50}
+    monkeypatch.setattr(read_pass, "__kwdefaults__", defaults)
     world = warm(tmp_path, 1)
     world.service.on_list = lambda _, token, page: page._replace(next=str(int(token or 0) + 1))
 

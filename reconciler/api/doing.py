@@ -36,6 +36,7 @@ def plan(
     targets: Sequence[str] = (),
     changed_since: str | None = None,
     locked: bool = False,
+    refresh_all: bool = False,
     parallelism: int = PARALLELISM,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
@@ -49,6 +50,7 @@ def plan(
         changed_since: a ref of git: of these, only sets whose manifests have changed since the work tree and
             it parted; with a changed project file, all of them.
         locked: refuse a plan in which a name or a pattern stands for something else than is pinned (R13).
+        refresh_all: ask also for batches that are recorded as terminal, which do not change (O1).
         parallelism: how many requests may be under way at once.
         listen: told what happens meanwhile.
         environ: environment variables; those of this process by default.
@@ -64,6 +66,7 @@ def plan(
         ServiceError: a service does not accept the key.
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
+    house = replace(house, trust=not refresh_all)
     return run_to_end(house.plan(targets, _since(house, changed_since), locked=locked))
 
 
@@ -74,6 +77,7 @@ def apply(
     targets: Sequence[str] = (),
     changed_since: str | None = None,
     locked: bool = False,
+    refresh_all: bool = False,
     parallelism: int = PARALLELISM,
     lock_timeout: float = 0.0,
     timeout: float | None = None,
@@ -96,6 +100,7 @@ def apply(
         targets: as for `plan`.
         changed_since: as for `plan`.
         locked: as for `plan`.
+        refresh_all: as for `plan`.
         parallelism: how many creates, and how many other requests, may be under way at once.
         lock_timeout: seconds to wait for the lock.
         timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
@@ -122,7 +127,7 @@ def apply(
         ManifestError, PinError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
-    house = replace(house, approved_by=approved_by)
+    house = replace(house, approved_by=approved_by, trust=not refresh_all)
     since = _since(house, changed_since) if saved is None else saved.since
     with house.store().hold(lock_timeout) as session:
         return run_to_end(

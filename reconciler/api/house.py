@@ -82,6 +82,7 @@ class House:
     Attributes:
         approved_by: for the audit log: who approved what is to be done, "" to find out, and None where
             nothing is there to approve.
+        trust: whether batches that are recorded as terminal are believed to be so (O1).
     """
 
     project: Project
@@ -90,6 +91,7 @@ class House:
     listen: Listener
     parallelism: int
     approved_by: str | None = None
+    trust: bool = True
 
     async def plan(self, targets: Sequence[str], since: Since | None, *, locked: bool) -> Plan:
         """What applying would do now, and what is to be said of batches that are only watched."""
@@ -392,4 +394,6 @@ class House:
         from reconciler.api.services import Services
 
         listen = once_broken_silent(self.listen)
-        return Services(self.project, self.environ, self.clock, listen, self.parallelism, stop, reach)
+        return Services(
+            self.project, self.environ, self.clock, listen, self.parallelism, stop, reach, self.trust
+        )

@@ -6,6 +6,7 @@ else holds it then.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.api.house import PARALLELISM, house_of
@@ -34,6 +35,7 @@ def status(
     project: Project,
     *,
     targets: Sequence[str] = (),
+    refresh_all: bool = False,
     parallelism: int = PARALLELISM,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
@@ -41,13 +43,15 @@ def status(
 ) -> StatusReport:
     """What stands: does it match what is desired, and how is it doing? Nothing is written, no lock is taken.
 
+    With ``refresh_all``, batches that are recorded as terminal are asked for as well.
+
     Raises:
         ManifestError, SettingsError, StateError, ServiceError: as for `plan`.
     """
     from reconciler.api import standing
 
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
-    return run_to_end(standing.status(house, targets, Stop()))
+    return run_to_end(standing.status(replace(house, trust=not refresh_all), targets, Stop()))
 
 
 def watch(

@@ -74,6 +74,7 @@ class Services:
     Attributes:
         reach: the manifests that this is about; None for all. Services of others are connected where that
             is possible: what their sets ask for is not to be forgotten.
+        trust: whether batches that are recorded as terminal are believed to be so (O1).
     """
 
     project: Project
@@ -83,6 +84,7 @@ class Services:
     at_once: int
     stop: Stop
     reach: frozenset[str] | None = None
+    trust: bool = True
 
     @contextlib.asynccontextmanager
     async def connected(
@@ -125,7 +127,8 @@ class Services:
                 home = homes[block.name] = Home(endpoint, link.project)
                 self._refuse_rival(block.name, home, homes)
                 providers.setdefault(home, link.creator)
-            yield Connections(Eyes(providers, self.clock, self.listen, self.at_once), homes, pins, lost)
+            eyes = Eyes(providers, self.clock, self.listen, self.at_once, self.trust)
+            yield Connections(eyes, homes, pins, lost)
 
     def try_out(self) -> None:
         """Find out whether the embedded service, if one is used, can keep what it will be given.

@@ -75,6 +75,7 @@ def apply_command(
     target: tuple[str, ...],
     changed_since: str | None,
     locked: bool,
+    refresh_all: bool,
     parallelism: int,
     verbose: bool,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
@@ -116,6 +117,7 @@ def apply_command(
             targets=target,
             changed_since=changed_since,
             locked=locked,
+            refresh_all=refresh_all,
             parallelism=parallelism,
             lock_timeout=lock_timeout,
             timeout=timeout,

@@ -189,10 +189,21 @@ changed_since_option = click.option(
     help="Of that, only sets whose manifests have changed since git's work tree and REF parted.",
 )
 
+refresh_option = click.option(
+    "--refresh",
+    "refresh_all",
+    type=click.Choice(["running", "all"]),
+    default="running",
+    show_default=True,
+    callback=lambda _, __, value: value == "all",
+    help="Which recorded batches to ask for again: those that may have changed, or also those that ended.",
+)
+
 planning_options = (
     target_option,
     changed_since_option,
     locked_option,
+    refresh_option,
     parallelism_option,
     click.option("--verbose", "-v", is_flag=True, help="Show also what stays as it is."),
     with_formats(),

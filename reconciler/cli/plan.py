@@ -36,6 +36,7 @@ def plan_command(
     target: tuple[str, ...],
     changed_since: str | None,
     locked: bool,
+    refresh_all: bool,
     parallelism: int,
     verbose: bool,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
@@ -54,6 +55,7 @@ def plan_command(
             targets=target,
             changed_since=changed_since,
             locked=locked,
+            refresh_all=refresh_all,
             parallelism=parallelism,
             listen=output.listener(progress),
         )

@@ -16,6 +16,7 @@ from reconciler.cli.options import (
     format_option,
     output_options,
     parallelism_option,
+    refresh_option,
     some_duration,
     target_option,
     with_options,
@@ -48,12 +49,13 @@ if TYPE_CHECKING:
     metavar="DURATION",
     help="With --watch: so long between two observations.",
 )
-@with_options(target_option, parallelism_option, with_formats(), *output_options)
+@with_options(target_option, refresh_option, parallelism_option, with_formats(), *output_options)
 def status_command(
     *,
     watch: bool,
     interval: float,
     target: tuple[str, ...],
+    refresh_all: bool,
     parallelism: int,
     format: str,  # noqa: A002 - the option's name, which its environment variable has too
     no_color: bool,
@@ -65,6 +67,10 @@ def status_command(
     """
     out = console(no_color=no_color, output_format=format)
     if watch:
+        if refresh_all:
+            raise click.UsageError(
+                "--watch asks for what may change, again and again: not with --refresh all"
+            )
         if not (sys.stdout.isatty() and os.environ.get("TERM") != "dumb") or not output.plain:
             raise click.UsageError("--watch draws on a terminal; without one, run status as often as needed")
         if interval < 1:
@@ -75,7 +81,11 @@ def status_command(
         return _watch(project, out, target, parallelism, interval)
     with Progress(out, verbose=False).shown() as progress:
         report = api.status(
-            project, targets=target, parallelism=parallelism, listen=output.listener(progress)
+            project,
+            targets=target,
+            refresh_all=refresh_all,
+            parallelism=parallelism,
+            listen=output.listener(progress),
         )
     output.show(out, status_view(project, report))
     return of_status(report)

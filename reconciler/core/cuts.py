@@ -40,6 +40,10 @@ _SAMPLE = 500
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+#: Edges stay clear of the ends of time, which a service may well name.
+_FIRST = datetime.min.replace(tzinfo=UTC) + 2 * _TOLERANCE
+_LAST = datetime.max.replace(tzinfo=UTC) - 2 * _TOLERANCE
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -205,7 +209,7 @@ def _between(window: Window, edges: list[datetime]) -> tuple[Window, ...]:
 def _apart(window: Window, edges: Iterable[datetime], grain: timedelta) -> list[datetime]:
     narrowest = grain * _NARROWEST
     kept: list[datetime] = []
-    for edge in (_EPOCH + (at - _EPOCH) // grain * grain for at in edges):
+    for edge in (_EPOCH + (at - _EPOCH) // grain * grain for at in edges if _FIRST < at < _LAST):
         before = kept[-1] if kept else window.since
         if (before is None or edge - before >= narrowest) and (
             window.until is None or window.until - edge >= narrowest

@@ -108,7 +108,8 @@ async def _look_on(eyes: Eyes, home: Home, keys: list[Key], known: _Recorded) ->
     """One service's share of `look_at`: a scan that is given up once looking by directory is cheaper."""
     provider = eyes.providers[home]
     directories = {key.directory for key in keys}
-    recorded = sum(len(entry.batches) for key, entry in known.lock.entries.items() if key.home == home)
+    # By keys, each of which has a batch at least: entries are read only when they are asked for.
+    recorded = sum(key[:2] == home for key in known.lock.entries)
     if len(directories) > _FEW and fewest_pages(recorded) <= len(directories):
         pages = 0
 

@@ -207,6 +207,8 @@ class _Windows:
             raise _DoubtError from error
         part.take(page)
         self._how.on_page()
+        if part.window.whole:
+            self._begun = part.reading.as_pass.begun
         if part.reading.done:
             self._finish(part)
         elif windows := self._cut(part):

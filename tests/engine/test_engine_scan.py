@@ -6,7 +6,7 @@ A failing example of the property is printed whole by hypothesis; its seed is fi
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,6 +98,28 @@ def test_o3_a_scan_takes_no_more_requests_than_it_may(most: int) -> None:
     assert isinstance(shelf.scan(most=most), TooLong)
 
     assert most - 8 < shelf.requests <= most
+
+
+@pytest.mark.parametrize("times", [spread(30, YEAR), spread(300, YEAR), [ago(YEAR)] * 300])
+def test_a_scan_keeps_only_what_is_wanted(times: Sequence[datetime]) -> None:
+    """Read plainly, in windows, and in a window that cannot be cut."""
+    shelf = Shelf(times=times, page_size=10)
+
+    scan = shelf.scan(keep=lambda batch: batch.id in {"bat-00007", "bat-00023"})
+
+    assert isinstance(scan, Pass)
+    assert sorted(scan.batches) == ["bat-00007", "bat-00023"]
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "none"])
+def test_o4_times_at_the_ends_of_time_stop_nothing(order: str) -> None:
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    shelf = Shelf(times=[first, last] * 100 + spread(100, YEAR), page_size=10, order=order)
+
+    scan = shelf.scan()
+
+    assert isinstance(scan, Pass)
+    assert scan.batches.keys() == {batch.id for batch in shelf.batches}
 
 
 def late_null(count: int) -> list[datetime | None]:

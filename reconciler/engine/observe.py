@@ -128,8 +128,7 @@ async def _look_on(eyes: Eyes, home: Home, keys: list[Key], known: _Recorded) ->
 def _wanted(keys: Iterable[Key], known: _Recorded) -> Callable[[Batch], bool]:
     """Which batches of a scan matter; a project may have a hundred times as many."""
     there = set(keys)
-    recorded = {name for key in there for name in recorded_ids(key, known.lock)}
-    return lambda batch: known.aliases.get(batch.key, batch.key) in there or batch.id in recorded
+    return lambda batch: known.aliases.get(batch.key, batch.key) in there
 
 
 async def _from_scan(

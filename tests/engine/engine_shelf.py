@@ -90,8 +90,10 @@ class Shelf:
         self.windows += listing != Listing()
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
-        await asyncio.sleep(LATENCY)
-        self.inside -= 1
+        try:
+            await asyncio.sleep(LATENCY)
+        finally:
+            self.inside -= 1
         if self.refuses and listing != Listing():
             raise InvalidRequestError("422: created_at_on_or_after is no datetime", status=422)
         self.writer(self)
@@ -111,7 +113,13 @@ class Shelf:
     ) -> Pass | Unknown:
         """Have it scanned."""
         scanner = Scanner(self, self.time, at_once, most, keep, lambda: None)  # type: ignore[arg-type]
-        return self.time.run(scanner.scan())  # type: ignore[no-any-return]
+
+        async def scan() -> Pass | Unknown:
+            result = await scanner.scan()
+            assert self.inside == 0, "requests are under way still"
+            return result
+
+        return self.time.run(scan())  # type: ignore[no-any-return]
 
     def _listed(self, listing: Listing) -> list[Batch]:
         """What a listing has, kept until there is one more batch."""

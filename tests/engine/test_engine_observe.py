@@ -205,6 +205,20 @@ def test_o2_many_running_batches_are_refreshed_by_listings(
     assert {status: statuses.count(status) for status in now} == now
 
 
+def test_o2_a_listing_is_read_no_further_than_is_needed(tmp_path: Path) -> None:
+    world = warm(tmp_path, 20)
+    for name in world.names:
+        world.service.put(name)
+    world.apply()
+    for _ in range(300):
+        world.service.put("dir-other")
+    world.forget()
+
+    assert world.plan().count(KEEP) == 20
+
+    assert world.service.requests == ["list *"]
+
+
 @pytest.mark.parametrize("recorded", [3, 40])
 def test_o1_refresh_all_asks_for_terminal_batches_again(tmp_path: Path, recorded: int) -> None:
     world = warm(tmp_path, recorded)

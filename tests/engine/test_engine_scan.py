@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.engine.listing import Pass, TooLong
+from reconciler.model.errors import AuthenticationError, UnavailableError
 from reconciler.model.ports import Listing, Page
 from reconciler.model.snapshot import Unknown
 
@@ -206,6 +207,37 @@ def test_o5_an_id_twice_in_a_window_that_ended_long_ago_is_not_believed() -> Non
     assert isinstance(shelf.scan(), Pass)
 
     assert shelf.requests - shelf.windows == 3 + 10
+
+
+def fails_in_windows(error: Exception) -> Shelf:
+    shelf = Shelf(times=spread(300, YEAR), page_size=10)
+    page = shelf.list_page
+
+    async def fail(listing: Listing, token: str | None) -> Page:
+        found = await page(listing, token)
+        if listing != Listing() and shelf.windows > 5:
+            raise error
+        return found
+
+    shelf.list_page = fail  # type: ignore[method-assign]
+    return shelf
+
+
+def test_r7_a_window_that_cannot_be_read_leaves_the_scan_unknown() -> None:
+    shelf = fails_in_windows(UnavailableError("503", status=503))
+
+    scan = shelf.scan()
+
+    assert isinstance(scan, Unknown)
+    assert scan.why == "the listing is incomplete: 503"
+    assert shelf.requests - shelf.windows == 3
+
+
+def test_a_key_that_is_not_accepted_any_more_ends_the_scan() -> None:
+    shelf = fails_in_windows(AuthenticationError("401", status=401))
+
+    with pytest.raises(AuthenticationError):
+        shelf.scan()
 
 
 def test_o4_a_window_whose_tokens_expire_leaves_the_scan_unknown() -> None:

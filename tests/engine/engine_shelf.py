@@ -51,6 +51,7 @@ class Shelf:
         refuses: windows are an error.
         shift: filters compare another time than the one that is shown, by so much.
         writer: called before each page.
+        uneven: some pages take two or three times as long.
     """
 
     times: Sequence[datetime | None]
@@ -64,6 +65,7 @@ class Shelf:
     refuses: bool = False
     shift: timedelta = timedelta()
     writer: Callable[[Shelf], None] = lambda _: None
+    uneven: bool = False
     endpoint = "https://service.test"
 
     def __post_init__(self) -> None:
@@ -91,7 +93,7 @@ class Shelf:
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         try:
-            await asyncio.sleep(LATENCY)
+            await asyncio.sleep(LATENCY * (1 + self.requests % 3 if self.uneven else 1))
         finally:
             self.inside -= 1
         if self.refuses and listing != Listing():

@@ -210,7 +210,7 @@ def test_o5_an_id_twice_in_a_window_that_ended_long_ago_is_not_believed() -> Non
 
 
 def fails_in_windows(error: Exception) -> Shelf:
-    shelf = Shelf(times=spread(300, YEAR), page_size=10)
+    shelf = Shelf(times=spread(300, YEAR), page_size=10, uneven=True)
     page = shelf.list_page
 
     async def fail(listing: Listing, token: str | None) -> Page:
@@ -278,6 +278,7 @@ _BACK = st.one_of(
     grain=st.sampled_from(_GRAINS),
     strict=st.booleans(),
     nulls_pass=st.booleans(),
+    uneven=st.booleans(),
     nulls=st.integers(0, 1),
     at_once=st.integers(2, 8),
     page_size=st.integers(1, 4),
@@ -290,6 +291,7 @@ def test_o4_what_was_there_when_a_scan_began_is_in_it_or_the_scan_is_not_believe
     grain: timedelta,
     strict: bool,
     nulls_pass: bool,
+    uneven: bool,
     nulls: int,
     at_once: int,
     page_size: int,
@@ -310,6 +312,7 @@ def test_o4_what_was_there_when_a_scan_began_is_in_it_or_the_scan_is_not_believe
         grain=grain,
         strict=strict and grain < SECOND,
         nulls_pass=nulls_pass,
+        uneven=uneven,
         writer=write,
     )
 

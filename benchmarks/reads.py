@@ -7,7 +7,8 @@ Every row runs its floors and reconciler in turn, as whole processes, against a 
 core (`page_server.py`), and prints medians: seconds by the wall and on the processor, peak memory, requests
 as the server counted them, and the ratio to the row's floor, pair by pair. The machine may be shared: the
 ratio of the processor's seconds says what the wall's would be without neighbours. What is wanted of the
-wall, and whether it was met, stands beside each. Floors are in `floors.py`, with the requests that each makes.
+wall, and whether it was met, stands beside each. The floors, and the requests that each makes, are in
+`floors.py`.
 
 - *First plan*: a fresh checkout, without lockfile or cache. All that is desired is live, so that nothing is
   to be created, and all of it is to be adopted.

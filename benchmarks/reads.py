@@ -81,12 +81,12 @@ SMOKE = Sizes(
     first=((50, 500),),
     latent=(50, 500),
     latency=0.002,
-    recorded=(100, 500),
+    recorded=(500, 500),
     most_recorded=500,
     creates=20,
     latent_creates=20,
     live_beside=300,
-    curve=(100, 500),
+    curve=(500,),
 )
 
 
@@ -207,7 +207,7 @@ class Benchmark:
         if self._wants(work):
             with self._server(live) as server:
                 wanted = Wanted(times=1.5 if live >= 100_000 else 2.5)
-                figures = self._row(self._planned(work, server, desired, wanted))
+                figures = self._row(self._planned(work, server, desired, live, wanted))
             self.points["floor"][live] = figures[0].seconds
             self.points["first plan"][live] = figures[-1].seconds
 
@@ -216,13 +216,13 @@ class Benchmark:
         if self._wants(work):
             with self._server(live) as server:
                 server.set_latency(self._sizes.latency)
-                self._row(self._planned(work, server, desired, Wanted(times=0.2)))
+                self._row(self._planned(work, server, desired, live, Wanted(times=0.2)))
 
-    def _planned(self, work: str, server: PageServer, desired: int, wanted: Wanted) -> Row:
-        directories = worlds.spread(desired, server.batches())
-        folder = worlds.project(self._work / work.replace(" ", "-"), directories)
+    def _planned(self, work: str, server: PageServer, desired: int, live: int, wanted: Wanted) -> Row:
+        name = f"first-{desired}-{server.url.rpartition(':')[2]}"
+        folder = worlds.project(self._work / name, worlds.spread(desired, live))
         file = folder / "directories"
-        file.write_text("\n".join(directories))
+        file.write_text("\n".join(worlds.spread(desired, live)))
         sdk = [worlds.floor("sdk", self._sdk, server, [str(file)])] if self._sdk else []
         ours = worlds.ours(folder, server, fresh=True)
         ways = [self._httpx(server), worlds.floor("raw", _PYTHON, server), *sdk, ours]
@@ -230,7 +230,7 @@ class Benchmark:
 
     def _next(self, desired: int, live: int) -> None:
         most = self._sizes.most_recorded
-        bounds = {desired: Wanted(times=0.6, requests=2), most: Wanted(seconds=4, megabytes=400)}
+        bounds = {most: Wanted(seconds=4, megabytes=400)} | {desired: Wanted(times=0.6, requests=2)}
         for size, wanted in bounds.items():
             if not self._wants(work := f"next plan, {size:,} desired, {live:,} live"):
                 continue
@@ -260,8 +260,9 @@ class Benchmark:
             for work, (creates, at_once, latency) in wanted.items():
                 server.set_latency(latency)
                 ways = worlds.applies(recorded, self._work, server, creates, at_once=at_once, sdk=self._sdk)
-                syncs = worlds.syncs(ways[-1], ways[-1].command[3:])
-                self._row(Row(work, ways, Wanted(times=1.2), server.counts, f", {syncs:,} fsyncs"))
+                # Creates that are under way together share syncs as chance has it; one at a time do not.
+                syncs = "" if latency else f"; one at a time {worlds.syncs(ways[-1]):,} fsyncs"
+                self._row(Row(work, ways, Wanted(times=1.2), server.counts, syncs))
 
     def _row(self, row: Row) -> list[Figure]:
         """Measure a row and print its lines; gives the medians of each way."""

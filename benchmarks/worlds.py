@@ -17,7 +17,7 @@ from measuring import Way, surroundings
 from page_server import CONFIGURATION, KEY, PROJECT, directory_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from page_server import PageServer
 
@@ -53,9 +53,9 @@ def environment(server: PageServer) -> dict[str, str]:
     return {"LLAMA_CLOUD_BASE_URL": server.url, "LLAMA_CLOUD_API_KEY": KEY}
 
 
-def spread(desired: int, live: int) -> list[str]:
+def spread(desired: int, live: int) -> Iterator[str]:
     """So many of the directories of the live batches, evenly spread over the times of their creation."""
-    return [directory_id(number * live // desired) for number in range(desired)]
+    return (directory_id(number * live // desired) for number in range(desired))
 
 
 def project(folder: Path, directories: Iterable[str]) -> Path:
@@ -68,9 +68,9 @@ def project(folder: Path, directories: Iterable[str]) -> Path:
 
 def add_set(folder: Path, name: str, directories: Iterable[str]) -> None:
     """One more manifest."""
-    lines = "".join(f"    - id: {directory}\n" for directory in directories)
-    head = _SET.format(name=name, configuration=CONFIGURATION)
-    (folder / "batches" / f"{name}.yaml").write_text(head + lines)
+    with (folder / "batches" / f"{name}.yaml").open("w") as manifest:
+        manifest.write(_SET.format(name=name, configuration=CONFIGURATION))
+        manifest.writelines(f"    - id: {directory}\n" for directory in directories)
 
 
 def recorded(folder: Path, directories: Iterable[str], server: PageServer) -> Path:
@@ -164,11 +164,11 @@ def applies(
     ]
 
 
-def syncs(way: Way, arguments: Iterable[str]) -> int:
-    """How often reconciler makes something durable when it does a way's work, with these arguments."""
+def syncs(way: Way) -> int:
+    """How often `reconciler apply` makes something durable when it does a way's creates one at a time."""
     way.prepare()
     file = way.folder / "syncs"
-    command = [*COUNTED, str(file), *arguments]
+    command = [*COUNTED, str(file), *APPLY, "--parallelism", "1"]
     done = subprocess.run(
         command,
         cwd=way.folder,

@@ -1,6 +1,6 @@
 """What a plan and an apply cost, held against the least that the same work can cost, in one run.
 
-    python benchmarks/reads.py [--pairs 5] [--only WORDS] [--no-sdk] [--times bursts] [--plot FILE]
+    python benchmarks/reads.py [--pairs 5] [--only WORDS] [--no-peers] [--times bursts] [--plot FILE]
                                [--profile] [--smoke]
 
 Every row runs its floors and reconciler in turn, as whole processes, against a page server of its own on one
@@ -130,13 +130,21 @@ class Row:
     syncs: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The interpreters of what others do the work with, each in an environment of its own."""
+
+    sdk: Path
+    octodns: Path
+
+
 class Benchmark:
     """The rows, each measured as soon as what it needs is there."""
 
     def __init__(
-        self, work: Path, sizes: Sizes, only: str, times: str, sdk: Path | None, *, profile: bool
+        self, work: Path, sizes: Sizes, only: str, times: str, peers: Peers | None, *, profile: bool
     ) -> None:
-        self._work, self._sizes, self._only, self._times, self._sdk = work, sizes, only, times, sdk
+        self._work, self._sizes, self._only, self._times, self._peers = work, sizes, only, times, peers
         self._profile = profile
         cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
         self._core = cores[-1] if len(cores) > 1 else None
@@ -223,9 +231,12 @@ class Benchmark:
         folder = worlds.project(self._work / name, worlds.spread(desired, live))
         file = folder / "directories"
         file.write_text("\n".join(worlds.spread(desired, live)))
-        sdk = [worlds.floor("sdk", self._sdk, server, [str(file)])] if self._sdk else []
-        ours = worlds.ours(folder, server, fresh=True)
-        ways = [self._httpx(server), worlds.floor("raw", _PYTHON, server), *sdk, ours]
+        ways = [self._httpx(server), worlds.floor("raw", _PYTHON, server)]
+        if self._peers:
+            ways.append(worlds.floor("sdk", self._peers.sdk, server, [str(file)]))
+            zone = folder.with_name(f"zone-{folder.name}")
+            ways.append(worlds.octodns(zone, self._peers.octodns, server, worlds.spread(desired, live)))
+        ways.append(worlds.ours(folder, server, fresh=True))
         return Row(work, ways, wanted, server.counts)
 
     def _next(self, desired: int, live: int) -> None:
@@ -259,7 +270,8 @@ class Benchmark:
             recorded = worlds.closed(self._work / "recorded", server)
             for work, (creates, at_once, latency) in wanted.items():
                 server.set_latency(latency)
-                ways = worlds.applies(recorded, self._work, server, creates, at_once=at_once, sdk=self._sdk)
+                sdk = self._peers.sdk if self._peers else None
+                ways = worlds.applies(recorded, self._work, server, creates, at_once=at_once, sdk=sdk)
                 # Creates that are under way together share syncs as chance has it; one at a time do not.
                 syncs = "" if latency else f"; one at a time {worlds.syncs(ways[-1]):,} fsyncs"
                 self._row(Row(work, ways, Wanted(times=1.2), server.counts, syncs))
@@ -311,11 +323,11 @@ def profile(work: str, way: Way) -> str:
     return f"\n## {work}\n\n{done.stdout}"
 
 
-def environment_of_sdk() -> Path:
-    """The interpreter that has LlamaCloud's package, as `faults.py` makes it."""
+def peers() -> Peers:
+    """LlamaCloud's own package, where `faults.py` has it as well, and octoDNS."""
     from faults import environment_of_package
 
-    return environment_of_package()
+    return Peers(environment_of_package(), worlds.octodns_python())
 
 
 def report_curve(points: dict[str, dict[int, float]], plot: Path | None) -> None:
@@ -343,7 +355,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--pairs", type=int, help="how many times each way is run")
     options.add_argument("--only", default="", metavar="WORDS", help="rows whose work has these words")
-    options.add_argument("--no-sdk", action="store_true", help="leave LlamaCloud's own package out")
+    options.add_argument("--no-peers", action="store_true", help="leave LlamaCloud's package and octoDNS out")
     options.add_argument("--times", choices=("even", "bursts"), default="even", help="when batches were made")
     options.add_argument("--no-curve", action="store_true", help="leave cost over size out")
     options.add_argument("--plot", type=Path, metavar="FILE", help="write cost over size as an SVG")
@@ -353,14 +365,14 @@ def main() -> None:
     sizes = SMOKE if chosen.smoke else _FULL
     if chosen.pairs:
         sizes = replace(sizes, pairs=chosen.pairs)
-    sdk = None if chosen.smoke or chosen.no_sdk else environment_of_sdk()
+    others = None if chosen.smoke or chosen.no_peers else peers()
     load = os.getloadavg()[0]
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores,", end=" "
     )
     print(f"load {load:.1f} before; medians of {sizes.pairs}\n")
     with tempfile.TemporaryDirectory() as name:
-        benchmark = Benchmark(Path(name), sizes, chosen.only, chosen.times, sdk, profile=chosen.profile)
+        benchmark = Benchmark(Path(name), sizes, chosen.only, chosen.times, others, profile=chosen.profile)
         benchmark.rows()
         if not chosen.no_curve and not chosen.only:
             benchmark.curve()

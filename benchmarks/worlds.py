@@ -37,6 +37,8 @@ spec:
     prod: {{type: llamacloud, projectId: {PROJECT}}}
 """
 
+_ZONE = "batches.test."
+
 _SET = """\
 apiVersion: reconciler/v1
 kind: BatchSet
@@ -125,6 +127,37 @@ def floor(name: str, python: Path, server: PageServer, more: Iterable[str] = ())
     names = {"httpx": "httpx, paging and parsing", "raw": "asyncio streams and json"}
     shown = names.get(name, f"llama-cloud script{', creating' if name.endswith('apply') else ''}")
     return Way(shown, (str(python), _FLOORS, name, server.url, *more), _HERE)
+
+
+def octodns(folder: Path, python: Path, server: PageServer, directories: Iterable[str]) -> Way:
+    """OctoDNS's plan for a zone with a record for each directory; it fails if it plans any change."""
+    (folder / "zones").mkdir(parents=True)
+    names = folder / "names"
+    with names.open("w") as listed, (folder / "zones" / f"{_ZONE}yaml").open("w") as zone:
+        for name in directories:
+            listed.write(f"{name}\n")
+            zone.write(f"{name}: {{type: TXT, value: {CONFIGURATION}}}\n")
+    config = folder / "config.yaml"
+    yaml = "octodns.provider.yaml.YamlProvider"
+    config.write_text(
+        f"providers:\n  config: {{class: {yaml}, directory: {folder / 'zones'}, default_ttl: 60,"
+        " enforce_order: false}\n"
+        f"  batches: {{class: octodns_batches.Batches, url: '{server.url}', names: {names}}}\n"
+        f"zones:\n  {_ZONE}: {{sources: [config], targets: [batches]}}\n"
+    )
+    # With --doit there is nothing to do; a change would be applied, and the provider refuses that.
+    command = (str(python.parent / "octodns-sync"), "--config-file", str(config), "--doit")
+    return Way("octoDNS", command, folder, {"PYTHONPATH": str(_HERE)})
+
+
+def octodns_python() -> Path:
+    """The interpreter of octoDNS's own environment, made if it is not there."""
+    python = _HERE.parent / ".venv-octodns" / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "octodns", "requests"], check=True)
+    return python
 
 
 def applies(

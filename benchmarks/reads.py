@@ -241,7 +241,8 @@ class Benchmark:
 
     def _next(self, desired: int, live: int) -> None:
         most = self._sizes.most_recorded
-        bounds = {most: Wanted(seconds=4, megabytes=400)} | {desired: Wanted(times=0.6, requests=2)}
+        bounds = {desired: Wanted(times=0.6, requests=2)}
+        bounds.setdefault(most, Wanted(seconds=4, megabytes=400))
         for size, wanted in bounds.items():
             if not self._wants(work := f"next plan, {size:,} desired, {live:,} live"):
                 continue

@@ -84,7 +84,7 @@ async def resolve_all(run: Run, intents: tuple[Intent, ...]) -> tuple[Intent, ..
                 key=str(intent.key),
                 batch=batch,
                 outcome=outcome,
-                why=f"a create of {intent.at:%Y-%m-%d %H:%M:%S} UTC had no reply"
+                why=f"a create of {intent.at:%Y-%m-%d %H:%M:%S} UTC, by run {intent.run}, had no reply"
                 + (f"; {why}" if why else ""),
             )
         )

@@ -181,7 +181,7 @@ def test_c6_what_cannot_be_looked_for_stays_open_and_the_next_run_resolves_it_fi
         (UNKNOWN, "the reply was lost; the listing is incomplete: 503")
     ]
     assert world.service.requests.count("list dir-001") == 2 + 5
-    assert len(world.journal.open) == 1
+    (intent,) = world.journal.open
     assert not world.journal.warm
 
     world.service.on_list = lambda _, __, page: page
@@ -194,6 +194,8 @@ def test_c6_what_cannot_be_looked_for_stays_open_and_the_next_run_resolves_it_fi
     assert [(line.action, line.outcome, line.batch) for line in world.ledger.lines] == [
         ("resolve", "found", "bat-1")
     ]
+    # Who ran that says its own audit file; one that was killed at once may have left none.
+    assert f"by run {intent.run}, had no reply" in world.ledger.lines[0].why
     assert not world.journal.open
 
 

@@ -83,8 +83,11 @@ class Tracking:
         """
         entry = self.recorded.get(watched.id)
         blocks = {*seen_through, *(self._recorded_through(entry) if entry else ())}
-        fitting = (item for item in self.in_order() if item.provider in blocks)
-        return next((item for item in fitting if self._fits(item, watched, entry)), None)
+        fitting = [item for item in self.in_order() if self._fits(item, watched, entry)]
+        seeing = [item for item in fitting if item.provider in blocks]
+        if not seeing and entry is not None:  # the manifest that recorded it may have another block by now
+            seeing = [item for item in fitting if item.ids]
+        return seeing[0] if seeing else None
 
     def _recorded_through(self, entry: TrackedEntry) -> set[str]:
         """The block of the manifest that recorded it; all, where that is gone or leads elsewhere by now."""

@@ -11,15 +11,26 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from forked_reconciler import forked
 from session import Session, copy_example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CASES = Path(__file__).parent / "cases"
 
 
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Path]:
+    with forked() as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("case", sorted(_CASES.glob("*.case")), ids=lambda case: case.stem)
-def test_a_session_prints_what_is_written_down(case: Path, tmp_path: Path) -> None:
+def test_a_session_prints_what_is_written_down(case: Path, tmp_path: Path, quick: Path) -> None:
     lines = case.read_text().splitlines()
     folder = tmp_path / "project"
     project = re.fullmatch(r"# project: (\S+)", lines[0])
@@ -28,6 +39,7 @@ def test_a_session_prints_what_is_written_down(case: Path, tmp_path: Path) -> No
     else:
         folder.mkdir()
     session = Session(folder)
+    session.environment["PATH"] = f"{quick}{os.pathsep}{session.environment['PATH']}"
     begin = next(number for number, line in enumerate(lines) if line.startswith("$ "))
     printed = [line for line in lines[:begin] if line]
     for command in (line for line in lines[begin:] if line.startswith("$ ")):

@@ -96,7 +96,7 @@ def test_what_was_written_is_read_back_and_written_the_same(lock: Lock) -> None:
     _alike(text)
 
 
-@settings(deadline=None, max_examples=1_500)
+@settings(deadline=None, max_examples=400)
 @given(locks, st.data())
 def test_a_line_that_somebody_touched_is_read_as_json_is_or_refused_likewise(
     lock: Lock, data: st.DataObject

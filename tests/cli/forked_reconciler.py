@@ -1,8 +1,9 @@
 """`reconciler` for jobs of many short commands: a process that has imported it forks for each of them.
 
-Half a second of start-up for each of fifty commands would be most of what the tests of examples/ci take. What
-a fork shares with the process that it came from is what the imports left; arguments, folder, environment and
-streams are the caller's. The tests of the CronJob run the command as it is installed.
+Half a second of start-up for each of some hundred commands would be most of what the golden sessions and the
+tests of examples/ci take. What a fork shares with the process that it came from is what the imports left;
+arguments, folder, environment and streams are the caller's. No signal reaches a fork: what is stopped or runs
+beside others is tried with the command as it is installed, as are README's tour and the CronJob.
 """
 
 from __future__ import annotations

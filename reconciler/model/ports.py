@@ -347,7 +347,8 @@ class Environment(NamedTuple):
         actor: a person or a machine, and where that name comes from.
         run: the CI run's address, or "".
         commit: the git commit, or "".
-        dirty: whether the work tree differs from it; None when there is no git.
+        dirty: whether what runs differs from it, by the files of the project's folder that decide or that git
+            tracks, but for those that this tool writes; None when there is no git.
         approver: who approved what this run is to do, or "".
         approver_source: where that name comes from; ``unknown`` without one.
     """

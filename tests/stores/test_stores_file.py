@@ -7,17 +7,18 @@ import resource
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from store_values import NOON, Some
 
 from reconciler.adapters.stores.file import FileStore
 from reconciler.adapters.stores.journal import Belongs, Closed, Committed, Opened, read_journal, write_note
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
 from reconciler.model.batch import Address, JobType, Key, Status
 from reconciler.model.errors import LockHeldError, LockLostError, StateError
-from reconciler.model.intent import Closing, Intent, JournalState, Settled
+from reconciler.model.intent import Closing, JournalState, Settled
 from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Recorded
 from reconciler.model.manifest import OnRemove
 from reconciler.model.source import Source
@@ -25,34 +26,6 @@ from reconciler.model.source import Source
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-NOON = datetime(2026, 9, 1, 12, tzinfo=UTC)
-
-
-class Some:
-    """Small values that mean nothing in particular."""
-
-    def key(self, directory: str = "dir-1") -> Key:
-        return Key("https://api.example", "prj-1", directory, JobType.PARSE_V2, "cfg-1")
-
-    def entry(self, directory: str = "dir-1") -> Entry:
-        batch = Recorded("bat-1", Status.PENDING, Origin.CREATED, NOON, NOON)
-        address = Address("invoices", directory)
-        return Entry(key=self.key(directory), address=address, current="bat-1", batches=(batch,))
-
-    def lock(self, *entries: Entry) -> Lock:
-        return Lock(entries={entry.key: entry for entry in entries or (self.entry(),)})
-
-    def intent(self, name: str = "int-1", directory: str = "dir-1", minutes: int = 0) -> Intent:
-        return Intent(
-            id=name,
-            key=self.key(directory),
-            address=Address("invoices", directory),
-            known=frozenset({"bat-8", "bat-9"}),
-            evidence=Evidence("missing"),
-            at=NOON + timedelta(minutes=minutes),
-            run="run-1",
-        )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.house import PARALLELISM, house_of
 from reconciler.api.running import address_of, run_to_end
+from reconciler.api.stores import holding
 from reconciler.engine.stop import Stop
 from reconciler.model.errors import SettingsError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.model.pushed import Pushed
     from reconciler.model.result import Applied, Cancelling
     from reconciler.model.saved import SavedPlan
+    from reconciler.model.shard import Shard
     from reconciler.model.tracking import TrackedChange
 
 
@@ -37,6 +39,7 @@ def plan(
     changed_since: str | None = None,
     locked: bool = False,
     refresh_all: bool = False,
+    shard: Shard | None = None,
     parallelism: int = PARALLELISM,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
@@ -51,6 +54,7 @@ def plan(
             it parted; with a changed project file, all of them.
         locked: refuse a plan in which a name or a pattern stands for something else than is pinned (R13).
         refresh_all: ask also for batches that are recorded as terminal, which do not change (O1).
+        shard: of these, a share; what is only watched is of no share.
         parallelism: how many requests may be under way at once.
         listen: told what happens meanwhile.
         environ: environment variables; those of this process by default.
@@ -67,7 +71,7 @@ def plan(
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
     house = replace(house, trust=not refresh_all)
-    return run_to_end(house.plan(targets, _since(house, changed_since), locked=locked))
+    return run_to_end(house.plan(targets, _since(house, changed_since), locked=locked, shard=shard))
 
 
 def apply(
@@ -78,6 +82,7 @@ def apply(
     changed_since: str | None = None,
     locked: bool = False,
     refresh_all: bool = False,
+    shard: Shard | None = None,
     parallelism: int = PARALLELISM,
     lock_timeout: float = 0.0,
     timeout: float | None = None,
@@ -101,6 +106,7 @@ def apply(
         changed_since: as for `plan`.
         locked: as for `plan`.
         refresh_all: as for `plan`.
+        shard: as for `plan`. In a database its lock is the shard's, so that others are applied beside it.
         parallelism: how many creates, and how many other requests, may be under way at once.
         lock_timeout: seconds to wait for the lock.
         timeout: seconds that the run may take once it has the lock; then it stops as it does at a signal.
@@ -118,7 +124,7 @@ def apply(
         clock: time; the machine's by default.
 
     Raises:
-        LockHeldError: another run holds the lock.
+        LockHeldError: another run holds the lock, or a shard of another count is being applied.
         LockLostError: this run lost it; nothing was sent after that was seen.
         StoppedError: it was to end before there was a plan.
         LimitError: the plan goes past a limit, is outside of a window or violates a policy, and was not
@@ -129,7 +135,7 @@ def apply(
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
     house = replace(house, approved_by=approved_by, trust=not refresh_all)
     since = _since(house, changed_since) if saved is None else saved.since
-    with house.store().hold(lock_timeout) as session:
+    with holding(house.store(), lock_timeout, shard) as session:
         return run_to_end(
             house.apply(
                 session,
@@ -143,6 +149,7 @@ def apply(
                 seconds=timeout,
                 max_in_flight=max_in_flight,
                 wait=wait,
+                shard=shard,
             )
         )
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.model.project import Project
     from reconciler.model.result import Applied
     from reconciler.model.saved import SavedPlan
+    from reconciler.model.shard import Shard
     from reconciler.model.tracking import TrackedChange
 
 #: How many requests are under way at once, unless said otherwise.
@@ -93,7 +94,9 @@ class House:
     approved_by: str | None = None
     trust: bool = True
 
-    async def plan(self, targets: Sequence[str], since: Since | None, *, locked: bool) -> Plan:
+    async def plan(
+        self, targets: Sequence[str], since: Since | None, *, locked: bool, shard: Shard | None = None
+    ) -> Plan:
         """What applying would do now, and what is to be said of batches that are only watched."""
         from reconciler.api.watching import observe_tracked, watching
         from reconciler.core.policies import judged
@@ -107,7 +110,7 @@ class House:
         services = self.services(stop, reach)
         async with services.connected(lock, journal.open) as there:
             desired = await self.desired(there, lock, Names(reach, locked=locked))
-            selection = select(targets, desired, lock, self.project.tracked, since=since)
+            selection = select(targets, desired, lock, self.project.tracked, since=since, shard=shard)
             proposal = await propose(
                 there.eyes,
                 desired=desired,
@@ -194,17 +197,21 @@ class House:
         seconds: float | None,
         max_in_flight: int | None,
         wait: bool,
+        shard: Shard | None = None,
     ) -> Applied:
         """Make what is live what is desired."""
         from reconciler.core.select import select, within_reach
         from reconciler.engine.apply import apply as apply_plan
 
         reach = within_reach(targets, self.project.sets, self.project.tracked)
-        async with self.run_on(session, stop, seconds, names=Names(reach, locked=locked)) as run:
+        async with self.run_on(session, stop, seconds, names=Names(reach, locked=locked), shard=shard) as run:
+            selection = select(
+                targets, run.desired, session.lock, self.project.tracked, since=since, shard=shard
+            )
             return await apply_plan(
                 run,
                 limits=self.project.file.limits,
-                selection=select(targets, run.desired, session.lock, self.project.tracked, since=since),
+                selection=selection,
                 approve=approve,
                 confirmed=confirm,
                 saved=saved,
@@ -322,6 +329,7 @@ class House:
         *,
         names: Names = _ALL,
         endpoints: Collection[str] = (),
+        shard: Shard | None = None,
     ) -> AsyncIterator[Run]:
         """A run with everything that it needs, on state whose lock is held.
 
@@ -331,6 +339,7 @@ class House:
             seconds: how long it may take.
             names: how names and patterns are taken, and which sets it is about.
             endpoints: services that it needs whether a set uses them or not.
+            shard: the share of the keys that it is about; None for all, and for what is only watched.
         """
         from reconciler.api.watching import watch, watching
         from reconciler.engine.run import Run
@@ -356,7 +365,8 @@ class House:
                 lock=session.lock,
                 pins=there.pins,
                 webhooks=services.webhooks(),
-                watch=watch(self.project, watchers, session.lock, self.parallelism),
+                shard=shard,
+                watch=None if shard else watch(self.project, watchers, session.lock, self.parallelism),
             )
 
     def begin(self, session: Tenure) -> tuple[str, AuditLog]:

@@ -15,6 +15,7 @@ from reconciler.model.secret import FromEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from reconciler.adapters.audit.log import AuditFile
     from reconciler.adapters.stores.file import FileStore
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.model.audit import AuditLine
     from reconciler.model.ports import Clock, Store, Tenure
     from reconciler.model.project import ProjectFile, StateSpec
+    from reconciler.model.shard import Shard
 
 # The longest that a create may be on its way: that of connecting and that of waiting for a reply, and some.
 _SEND = 120.0
@@ -110,6 +112,16 @@ def database_of(folder: Path, file: ProjectFile, spec: PostgresState, environ: M
         for name, value in spec.options.items()
     }
     return address_of(spec.schema, file.name, url or "", options, from_variable=variable)
+
+
+def holding(store: Store, timeout: float, shard: Shard | None) -> AbstractContextManager[Tenure]:
+    """A store's lock, or where it has one a shard, a shard's. Other stores let one shard after another in."""
+    if shard is not None:
+        from reconciler.adapters.stores.postgres.store import PostgresStore
+
+        if isinstance(store, PostgresStore):
+            return store.hold_shard(shard, timeout)
+    return store.hold(timeout)
 
 
 def file_store_of(folder: Path, file: ProjectFile, clock: Clock) -> FileStore:

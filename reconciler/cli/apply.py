@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.cli.outputs import Output
     from reconciler.model.plan import Plan
     from reconciler.model.project import Project
+    from reconciler.model.shard import Shard
 
 
 _STOPPING = "Stopping: what is in flight is finished and recorded. Once more stops at once."
@@ -74,6 +75,7 @@ def apply_command(
     timeout: float | None,
     target: tuple[str, ...],
     changed_since: str | None,
+    shard: Shard | None,
     locked: bool,
     refresh_all: bool,
     parallelism: int,
@@ -94,6 +96,8 @@ def apply_command(
         raise click.UsageError(
             "a saved plan has its own targets: --target, --changed-since and --locked belong to `plan`"
         )
+    if plan_file and shard:
+        raise click.UsageError("a saved plan is applied whole: --shard goes with none")
     if not (auto_approve or confirm or plan_file or sys.stdin.isatty()):
         raise click.UsageError(
             "without a terminal to ask on, apply needs --auto-approve, a saved plan or --confirm DIGEST"
@@ -116,6 +120,7 @@ def apply_command(
             approve=approve,
             targets=target,
             changed_since=changed_since,
+            shard=shard,
             locked=locked,
             refresh_all=refresh_all,
             parallelism=parallelism,

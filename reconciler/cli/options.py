@@ -11,6 +11,7 @@ from reconciler.api import PARALLELISM
 from reconciler.cli.console import LOG_LEVELS, start_log
 from reconciler.cli.outputs import with_formats
 from reconciler.model.batch import Address
+from reconciler.model.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,13 @@ def _is_address(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+def _shard(_: click.Context, __: click.Parameter, value: str | None) -> Shard | None:
+    try:
+        return None if value is None else Shard.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 address_argument = click.argument("address", callback=_is_address)
 
 lock_timeout_option = click.option(
@@ -199,9 +207,17 @@ refresh_option = click.option(
     help="Which recorded batches to ask for again: those that may have changed, or also those that ended.",
 )
 
+shard_option = click.option(
+    "--shard",
+    callback=_shard,
+    metavar="N/M",
+    help="Of that, the N-th of M stable shares of the directories, for M workers beside each other.",
+)
+
 planning_options = (
     target_option,
     changed_since_option,
+    shard_option,
     locked_option,
     refresh_option,
     parallelism_option,

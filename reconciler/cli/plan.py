@@ -16,6 +16,7 @@ from reconciler.render.harmless import harmless
 
 if TYPE_CHECKING:
     from reconciler.cli.outputs import Output
+    from reconciler.model.shard import Shard
 
 
 @click.command("plan")
@@ -35,6 +36,7 @@ def plan_command(
     detailed_exitcode: bool,
     target: tuple[str, ...],
     changed_since: str | None,
+    shard: Shard | None,
     locked: bool,
     refresh_all: bool,
     parallelism: int,
@@ -45,6 +47,8 @@ def plan_command(
 ) -> int:
     """Show what apply would do, and why. Changes nothing and takes no lock."""
     shown = console(no_color=no_color, output_format=format)
+    if out and shard:
+        raise click.UsageError("a saved plan is applied whole: --out goes with no --shard")
     if out:
         api.refuse_plan_file(out)
     project = api.load()
@@ -54,6 +58,7 @@ def plan_command(
             project,
             targets=target,
             changed_since=changed_since,
+            shard=shard,
             locked=locked,
             refresh_all=refresh_all,
             parallelism=parallelism,

@@ -19,32 +19,37 @@ if TYPE_CHECKING:
     from reconciler.model.manifest import BatchSet
     from reconciler.model.plan import Action, Closed
     from reconciler.model.project import Limits, Protection
+    from reconciler.model.shard import Shard
 
 
 #: What is limited: it costs money, or it cannot be taken back.
 COSTLY = frozenset({ActionKind.CREATE, ActionKind.CANCEL})
 
 
-def breaches(actions: Iterable[Action], limits: Limits, sets: Mapping[str, BatchSet]) -> Iterator[Breach]:
+def breaches(
+    actions: Iterable[Action], limits: Limits, sets: Mapping[str, BatchSet], shard: Shard | None = None
+) -> Iterator[Breach]:
     """The limits that these actions go past: the project's, then those of sets, then those of labels.
 
     Args:
         actions: what is to be done.
         limits: the project's.
         sets: by name, with limits and labels of their own.
+        shard: whose actions these are, if they are only a share: it has its share of each limit, so that all
+            shares together keep it.
     """
     costly = [action for action in actions if action.kind in COSTLY]
     if not costly:
         return
-    yield from _past(limits, costly)
+    yield from _past(limits, costly, shard)
     names = {action.address.set for action in costly}
     for name in sorted(names & sets.keys()):
         own = [action for action in costly if action.address.set == name]
-        yield from _past(sets[name].limits, own, f"set {name}")
+        yield from _past(sets[name].limits, own, shard, f"set {name}")
     for (label, value), its in sorted(limits.labels.items(), key=lambda item: item[0]):
         bearing = {name for name in names & sets.keys() if sets[name].labels.get(label) == value}
         own = [action for action in costly if action.address.set in bearing]
-        yield from _past(its, own, f"label {label}={value}")
+        yield from _past(its, own, shard, f"label {label}={value}")
 
 
 def closed(
@@ -63,7 +68,9 @@ def closed(
             yield found
 
 
-def _past(limits: Limits, actions: Iterable[Action], scope: str = "") -> Iterator[Breach]:
+def _past(
+    limits: Limits, actions: Iterable[Action], shard: Shard | None, scope: str = ""
+) -> Iterator[Breach]:
     creates = cancels = files = 0
     for action in actions:
         if action.kind is ActionKind.CREATE:
@@ -76,8 +83,14 @@ def _past(limits: Limits, actions: Iterable[Action], scope: str = "") -> Iterato
         ("maxFiles", limits.max_files, files),
         ("maxCancels", limits.max_cancels, cancels),
     ):
-        if allowed is not None and planned > allowed:
-            yield Breach(name, allowed, planned, scope)
+        if allowed is None:
+            continue
+        part = allowed if shard is None else shard.part(allowed)
+        if planned > part:
+            whose = [scope] if scope else []
+            yield Breach(
+                name, part, planned, ", ".join(whose if shard is None else [*whose, f"shard {shard}"])
+            )
 
 
 def guarded(actions: Iterable[Action], limits: Limits) -> Iterator[Guarded]:

@@ -92,7 +92,7 @@ def plan(
     actions += [
         _open(intent, now)
         for key, intent in open_intents.items()
-        if key not in wanted and selection.covers(intent.address)
+        if key not in wanted and selection.covers_key(key, intent.address)
     ]
     left = {
         key: entry for key, entry in lock.entries.items() if key not in wanted and key not in open_intents
@@ -101,7 +101,7 @@ def plan(
     actions += [
         _no_longer_desired(entry, desired, lock, snapshot.of(key), elsewhere.get(key))
         for key, entry in left.items()
-        if selection.covers(entry.address)
+        if selection.covers_key(key, entry.address)
     ]
     actions.sort(key=lambda action: (action.address, action.key))
     sets = {want.set.name: want.set for want in desired.batches}
@@ -111,7 +111,7 @@ def plan(
         lineage=lock.lineage,
         state=state_digest(lock),
         manifests=desired.digest,
-        breaches=tuple(breaches(actions, limits, sets)),
+        breaches=tuple(breaches(actions, limits, sets, selection.shard)),
         guarded=tuple(sorted([*guarded(actions, limits), *_abandoned(actions, elsewhere)])),
         closed=tuple(closed(actions, limits, sets, now)),
         targets=selection.targets,

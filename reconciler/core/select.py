@@ -1,4 +1,4 @@
-"""`--target` and `--changed-since`: what a plan is about, desired, recorded or watched; the rest stays."""
+"""`--target`, `--changed-since` and `--shard`: what a plan is about; the rest stays as it is."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from reconciler.model.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from reconciler.model.batch import Key
     from reconciler.model.desired import Desired, DesiredBatch
     from reconciler.model.lock import Lock
     from reconciler.model.manifest import BatchSet, TrackedBatch
     from reconciler.model.plan import Since
+    from reconciler.model.shard import Shard
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Sets, addresses and labels; without any of them, everything. Of that, only what has changed.
+    """Sets, addresses and labels; without any of them, everything. Of that, what has changed, and a share.
 
     Labels are a property of manifests, so they never select what is only recorded. A manifest that is gone
     has changed, so that what it left in the lockfile is selected (R10, R11).
@@ -27,6 +29,8 @@ class Selection:
     Attributes:
         targets: as they were given, sorted.
         since: what has changed, if only that is selected.
+        shard: the share of the keys that is selected, if not all are. What is only watched has no key, and is
+            selected by no shard.
     """
 
     sets: frozenset[str] = frozenset()
@@ -34,11 +38,13 @@ class Selection:
     labels: frozenset[tuple[str, str]] = frozenset()
     targets: tuple[str, ...] = field(default=(), compare=False)
     since: Since | None = None
+    shard: Shard | None = None
 
     @property
     def everything(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.sets or self.addresses or self.labels) and self._changed is None
+        targeted = bool(self.sets or self.addresses or self.labels)
+        return not targeted and self._changed is None and self.shard is None
 
     @property
     def _changed(self) -> tuple[str, ...] | None:
@@ -49,24 +55,37 @@ class Selection:
 
     def wants(self, batch: DesiredBatch) -> bool:
         """Whether a desired batch is selected."""
-        return self.covers_labelled(batch.address, batch.set.labels)
+        return self.covers_labelled(batch.address, batch.set.labels) and self.shares(batch.key)
+
+    def covers_key(self, key: Key, address: Address) -> bool:
+        """Whether what is recorded at an address is selected, desired or not."""
+        return self.covers(address) and self.shares(key)
+
+    def shares(self, key: Key) -> bool:
+        """Whether a key is of the share that is selected."""
+        return self.shard is None or self.shard.has(key)
 
     def covers(self, address: Address) -> bool:
-        """Whether an address is selected by itself, desired or not."""
-        return self.whole(address.set) or (address in self.addresses and self._has_changed(address.set))
+        """Whether an address is selected by itself, desired or not, but for its share."""
+        return self._takes(address.set) or (address in self.addresses and self._has_changed(address.set))
 
     def whole(self, name: str) -> bool:
         """Whether all of a set is selected, what is only recorded of it included."""
+        return self._takes(name) and self.shard is None
+
+    def _takes(self, name: str) -> bool:
         untargeted = not (self.sets or self.addresses or self.labels)
         return (untargeted or name in self.sets) and self._has_changed(name)
 
     def covers_labelled(self, address: Address, labels: Mapping[str, str]) -> bool:
-        """Whether an address is selected, by itself or by a label of its manifest."""
+        """Whether an address is selected, by itself or by a label of its manifest, but for its share."""
         labelled = not self.labels.isdisjoint(labels.items()) and self._has_changed(address.set)
         return labelled or self.covers(address)
 
     def touches(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Whether anything of a manifest is selected."""
+        """Whether anything of a manifest is selected that is only watched."""
+        if self.shard is not None:
+            return False
         return self.covers_labelled(Address(name, ""), labels) or any(
             address.set == name and self._has_changed(name) for address in self.addresses
         )
@@ -103,11 +122,12 @@ def select(
     tracked: Iterable[TrackedBatch] = (),
     *,
     since: Since | None = None,
+    shard: Shard | None = None,
     given_as: str = "--target",
 ) -> Selection:
     """Read targets: ``SET``, ``SET/DIRECTORY_ID`` or ``label=value``; likewise of what is only watched.
 
-    Of what they select, ``since`` leaves what has changed.
+    Of what they select, ``since`` leaves what has changed, and ``shard`` its share.
 
     Raises:
         SettingsError: a target fits nothing that is desired or recorded.
@@ -137,7 +157,7 @@ def select(
         else:
             raise _fits_nothing(f"{given_as} {target!r}", target, sets, {str(item) for item in addresses})
     return Selection(
-        frozenset(chosen_sets), frozenset(chosen_addresses), frozenset(chosen_labels), given, since
+        frozenset(chosen_sets), frozenset(chosen_addresses), frozenset(chosen_labels), given, since, shard
     )
 
 

@@ -126,6 +126,8 @@ async def _look_back_on(run: Run, home: Home, lately: Recent, facts: Mapping[Key
     # A key whose outcome is open, or was a moment ago, has its own search (C7, C10).
     searched = {intent.key for intent in run.session.journal.open} | run.second_looks.keys()
     for key in sorted(((lately.keys & by_key.keys()) - searched) & run.lock.entries.keys()):
+        if not run.shares(key):
+            continue
         entry = run.lock.entries[key]
         twins = surplus(entry, run.wanted.get(key), facts.get(key), by_key[key], run.moment(key))
         if twins:

@@ -87,7 +87,7 @@ async def propose(
     removed = [
         entry
         for key, entry in lock.entries.items()
-        if key not in everything and selection.covers(entry.address) and key.home in eyes.providers
+        if key not in everything and selection.covers_key(key, entry.address) and key.home in eyes.providers
     ]
     looked_at = (*wanted.values(), *also_observed(desired, selection))
     snapshot, looked_for = await observe(eyes, looked_at, removed, lock, now)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from reconciler.model.lock import Entry, Lock
     from reconciler.model.plan import Action
     from reconciler.model.ports import AuditLog, Creator, Session
+    from reconciler.model.shard import Shard
     from reconciler.model.tracking import TrackedChange
 
 _WELL = frozenset(
@@ -67,6 +68,7 @@ class Run:
         pins: per provider block, the project that its key turned out to belong to.
         webhooks: per set, what its creates send along.
         hours: when creates and cancels may go; None where that is always.
+        shard: the share of the keys that is this run's to record; None for all.
         watch: looks at the batches that are only watched (R16); None where there are none.
         aliases: from the key that the service answered with to the one that was asked for (C9).
         plan_digest: of what was approved, once it is.
@@ -86,6 +88,7 @@ class Run:
     pins: Mapping[str, str] = field(default_factory=dict)
     webhooks: Mapping[str, Sequence[object]] = field(default_factory=dict)
     hours: Hours | None = None
+    shard: Shard | None = None
     watch: Callable[[Selection], Coroutine[object, object, tuple[TrackedChange, ...]]] | None = None
     plan_digest: str = ""
     ended: str = ""
@@ -127,6 +130,10 @@ class Run:
         """Whether no further create may begin."""
         return self.stop.over or bool(self.ended)
 
+    def shares(self, key: Key) -> bool:
+        """Whether a key is this run's to record."""
+        return self.shard is None or self.shard.has(key)
+
     def against(self, action: Action) -> str:
         """Why a create or a cancel may not be begun now (R15); "" when it may."""
         return "" if self.hours is None else self.hours.against(action)
@@ -166,7 +173,12 @@ class Run:
         return self._turns[key[:3]]
 
     def put(self, entry: Entry) -> None:
-        """Have an entry in the lockfile. It is durable with the next commit, or by a note before that."""
+        """Have an entry in the lockfile. It is durable with the next commit, or by a note before that.
+
+        What is of another worker's share is that worker's to record, whatever this one has seen of it (C1).
+        """
+        if not self.shares(entry.key):
+            return
         self._fresh |= {item.id for item in entry.batches} - self.ids_over(entry.key)
         self._entries[entry.key] = entry
         self._index(entry)

@@ -138,7 +138,7 @@ class Waves:
         actions = tuple(a for a in proposal.plan.actions if a.key in held and a.kind in kinds)
         before = [r.action for key, r in self.run.results.items() if key not in self.confirmed]
         sets = {want.set.name: want.set for want in self.run.desired.batches}
-        past = tuple(breaches([*before, *actions], self.limits, sets))
+        past = tuple(breaches([*before, *actions], self.limits, sets, self.selection.shard))
         touched = tuple(guarded(actions, self.limits))
         # What is closed by now is not begun, each by itself (see `hours`); the wave's other sets go on.
         plan = replace(proposal.plan, actions=actions, breaches=past, guarded=touched, closed=())

@@ -177,7 +177,7 @@ def test_the_holder_is_named_from_the_moment_that_it_has_signed(
     with world.store("ada@desk").hold(0):
         pass
     with contextlib.closing(world.server.connect()) as unsigned:
-        from reconciler.adapters.stores.postgres.store import lock_number
+        from reconciler.adapters.stores.postgres.seats import lock_number
 
         unsigned.execute("SELECT pg_advisory_lock(%s)", (lock_number(world.schema, "papers"),))
         with pytest.raises(LockHeldError, match="held by another process"), world.store("bob").hold(0):
@@ -258,7 +258,7 @@ def test_tables_are_made_once(world: World) -> None:
     schema = world.server.new_schema()
     assert initialise(address_of(schema, "papers", world.server.url(), {})) == [
         f"Made the schema {schema}.",
-        "Made the tables, of format 1.",
+        f"Made the tables, of format {tables.VERSION}.",
     ]
 
 
@@ -274,7 +274,8 @@ def test_without_tables_the_message_says_how_to_get_them(postgres: Server) -> No
 
 
 def test_tables_of_a_newer_version_are_refused_and_left_alone(world: World) -> None:
-    world.rows("INSERT INTO §format (version, tool) VALUES (2, 'the future')")
+    newer = tables.VERSION + 1
+    world.rows(f"INSERT INTO §format (version, tool) VALUES ({newer}, 'the future')")
     for use in (
         world.store().read,
         lambda: world.store().hold(0).__enter__(),
@@ -282,46 +283,70 @@ def test_tables_of_a_newer_version_are_refused_and_left_alone(world: World) -> N
     ):
         with pytest.raises(StateError) as refused:
             use()
-        assert refused.value.what == "the tables are of format 2, which is newer"
+        assert refused.value.what == f"the tables are of format {newer}, which is newer"
         assert refused.value.next == "Upgrade: pip install --upgrade batch-reconciler"
 
 
 def test_a_step_to_a_newer_format_keeps_each_state_and_stops_who_applies(
     world: World, some: Some, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    old = tables.VERSION
     with world.store().hold(0) as session:
         session.commit(some.lock())
         session.note([some.intent("open", "dir-2")])
     before = world.store().read_lockfile().decode()
     with world.store().hold(0) as session:
         monkeypatch.setattr(tables, "SCRIPTS", (*tables.SCRIPTS, "ALTER TABLE entries ADD COLUMN more text"))
-        monkeypatch.setattr(tables, "VERSION", 2)
+        monkeypatch.setattr(tables, "VERSION", old + 1)
         assert initialise(world.address()) == [
-            "Brought the tables from format 1 to 2; 1 state kept in backups."
+            f"Brought the tables from format {old} to {old + 1}; 1 state kept in backups."
         ]
         with pytest.raises(LockLostError):
             session.confirm()
     ((version, why, lockfile, journal),) = world.rows("SELECT version, why, lockfile, journal FROM §backups")
-    assert (version, why, lockfile) == (1, "before the step from format 1", before)
+    assert (version, why, lockfile) == (old, f"before the step from format {old}", before)
     assert '"id":"open"' in str(journal)
-    assert world.rows("SELECT max(version) FROM §format") == [(2,)]
+    assert world.rows("SELECT max(version) FROM §format") == [(old + 1,)]
+
+
+def test_tables_of_the_first_format_are_brought_to_this_one_with_what_they_hold(
+    postgres: Server, some: Some, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = address_of(postgres.new_schema(), "papers", postgres.url(), {})
+    with monkeypatch.context() as then:
+        then.setattr(tables, "SCRIPTS", tables.SCRIPTS[:1])
+        then.setattr(tables, "VERSION", 1)
+        then.setattr(tables, "APPLYING", {})
+        then.setattr("reconciler.adapters.stores.postgres.rows.VERSION", 1)
+        initialise(address)
+        with PostgresStore(address, "ada").hold(0) as session:
+            session.commit(some.lock())
+            session.note([some.intent("open", "dir-2")])
+        before = PostgresStore(address, "ada").read()
+    with pytest.raises(StateError, match=r"format 1, which is older.*reconciler state init"):
+        PostgresStore(address, "ada").read()
+    assert initialise(address) == [
+        f"Brought the tables from format 1 to {tables.VERSION}; 1 state kept in backups."
+    ]
+    assert PostgresStore(address, "ada").read() == before
 
 
 def test_older_tables_are_refused_with_the_command_that_upgrades_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reconciler.adapters.stores.postgres.rows.VERSION", 2)
+    monkeypatch.setattr("reconciler.adapters.stores.postgres.rows.VERSION", tables.VERSION + 1)
     with pytest.raises(StateError, match=r"older.*reconciler state init"):
         world.store().read()
 
 
 def test_a_step_that_fails_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tables.VERSION
     monkeypatch.setattr(tables, "SCRIPTS", (*tables.SCRIPTS, "DROP TABLE outcomes; SELECT 1/0"))
-    monkeypatch.setattr(tables, "VERSION", 2)
+    monkeypatch.setattr(tables, "VERSION", old + 1)
     with pytest.raises(StateError, match="division by zero"):
         initialise(world.address())
     assert world.rows("SELECT count(*) FROM §outcomes") == [(0,)]
-    assert world.rows("SELECT max(version) FROM §format") == [(1,)]
+    assert world.rows("SELECT max(version) FROM §format") == [(old,)]
 
 
 # Who may do what ----------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
+from reconciler.adapters.stores.postgres.seats import Seat
 from reconciler.adapters.stores.postgres.tables import VERSION
 from reconciler.adapters.stores.shelf import Shelf
 from reconciler.adapters.stores.text import (
@@ -27,12 +28,17 @@ from reconciler.model.intent import JournalState
 from reconciler.model.lock import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from reconciler.adapters.stores.postgres.connection import Connection
     from reconciler.model.batch import Key
     from reconciler.model.intent import Intent
     from reconciler.model.lock import Entry
+
+    _Name = TypeVar("_Name", bound=Hashable)
+    _Value = TypeVar("_Value")
+
+_ALONE = Seat()
 
 # From so many new entries on, COPY is quicker than a statement each.
 _MANY = 500
@@ -46,11 +52,13 @@ class Standing:
         lock: the lockfile as it was committed, without what is to be recovered.
         written: whether there is one.
         journal: what earlier runs left.
+        outcomes: the rows that the journal has it from, by their numbers.
     """
 
     lock: Lock
     written: bool
     journal: JournalState
+    outcomes: tuple[int, ...] = ()
 
 
 def check_version(connection: Connection, shown: str) -> None:
@@ -82,8 +90,17 @@ def read_version(connection: Connection) -> int:
     return row[0] if row and row[0] else 0
 
 
-def read_state(connection: Connection, project: str, shown: str, shard: int = 0) -> Standing:
+def read_state(
+    connection: Connection, project: str, shown: str, seat: Seat = _ALONE, *, warm: bool | None = None
+) -> Standing:
     """Everything that stands. The caller's transaction decides as of when.
+
+    Args:
+        connection: over which.
+        project: whose.
+        shown: what messages call the store.
+        seat: of what is left to recover, that which is for this seat to look after.
+        warm: whether the last who sat there left it in order; None to go by the row of who is alone.
 
     Raises:
         StateError: a row holds what this tool cannot have written.
@@ -91,31 +108,63 @@ def read_state(connection: Connection, project: str, shown: str, shard: int = 0)
     row = connection.execute("SELECT lockfile FROM states WHERE project = %s", (project,)).fetchone()
     lock = read_lock(row[0], f"{shown}, table states") if row else Lock()
     entries = _read_entries(connection, project, shown)
+    intents, recovered = read_left(connection, project, shown, seat)
+    if warm is None:
+        held = connection.execute(
+            "SELECT warm FROM locks WHERE project = %s AND shard = 0", (project,)
+        ).fetchone()
+        warm = bool(held and held[0])
+    journal = JournalState(tuple(intents), tuple(recovered.values()), warm and not intents and not recovered)
+    return Standing(replace(lock, entries=entries), row is not None, journal, tuple(recovered))
+
+
+def read_left(
+    connection: Connection, project: str, shown: str, seat: Seat
+) -> tuple[list[Intent], dict[int, Entry]]:
+    """What is left to recover that is for a seat to look after: open creates, and entries by their row.
+
+    Raises:
+        StateError: a row holds what this tool cannot have written.
+    """
     intents: list[Intent] = []
-    for name, text in connection.execute(
-        "SELECT key, intent FROM intents WHERE project = %s AND shard = %s ORDER BY number", (project, shard)
+    for name, by, text in connection.execute(
+        "SELECT key, shard, intent FROM intents WHERE project = %s ORDER BY number", (project,)
     ):
         try:
-            intents.append(intent_from_json(json.loads(text)))
+            intent = intent_from_json(json.loads(text))
         except ValueError as error:
             raise _unreadable(f"{shown}, table intents, key {name}", error) from error
-    recovered: list[Entry] = []
-    for number, text in connection.execute(
-        "SELECT number, settled FROM outcomes WHERE project = %s AND shard = %s ORDER BY number",
-        (project, shard),
+        if seat.has(intent.key, by):
+            intents.append(intent)
+    recovered: dict[int, Entry] = {}
+    for number, by, text in connection.execute(
+        "SELECT number, shard, settled FROM outcomes WHERE project = %s ORDER BY number", (project,)
     ):
         try:
             entry = settled_from_json(json.loads(text)).entry
         except ValueError as error:
             raise _unreadable(f"{shown}, table outcomes, number {number}", error) from error
-        recovered += [entry] if entry else []
-    held = connection.execute(
-        "SELECT warm FROM locks WHERE project = %s AND shard = %s", (project, shard)
-    ).fetchone()
-    warm = bool(held and held[0]) and not intents and not recovered
-    return Standing(
-        replace(lock, entries=entries), row is not None, JournalState(tuple(intents), tuple(recovered), warm)
-    )
+        if entry and seat.has(entry.key, by):
+            recovered[number] = entry
+    return intents, recovered
+
+
+def read_some(connection: Connection, project: str, shown: str, keys: Sequence[Key]) -> list[Entry]:
+    """The entries of these keys, as they were committed, as far as there are any.
+
+    Raises:
+        StateError: a row holds what this tool cannot have written.
+    """
+    found = []
+    for name, text in connection.execute(
+        'SELECT key, entry FROM entries WHERE project = %s AND key = ANY(%s) ORDER BY key COLLATE "C"',
+        (project, [str(key) for key in keys]),
+    ):
+        try:
+            found.append(entry_from_json(read_key(name), json.loads(text)))
+        except (ValueError, RecursionError) as error:
+            raise _unreadable(f"{shown}, table entries, key {name}", error) from error
+    return found
 
 
 def _read_entries(connection: Connection, project: str, shown: str) -> Mapping[Key, Entry]:
@@ -176,6 +225,39 @@ def bring(connection: Connection, project: str, lock: Lock, before: Mapping[Key,
         " lockfile = excluded.lockfile",
         (project, lock.lineage, lock.serial, frame_of(lock)),
     )
+
+
+def united(before: Lock, mine: Lock, there: Lock) -> Lock:
+    """What is to stand beside the entries where others write too: what this seat changed, else what is there.
+
+    A head that somebody has added since stays; those that this seat's audit file goes on from do not.
+
+    Args:
+        before: as this seat found it.
+        mine: as this seat would have it.
+        there: as it is by now.
+    """
+    pins = _three_way(
+        *({pin[:4]: pin for pin in lock.pins} for lock in (before, mine, there)),
+    )
+    return replace(
+        mine,
+        lineage=there.lineage or mine.lineage,
+        plan=mine.plan if mine.plan != before.plan else there.plan,
+        heads=tuple(sorted({*mine.heads, *there.heads} - (set(before.heads) - set(mine.heads)))),
+        projects=_three_way(before.projects, mine.projects, there.projects),
+        sets=_three_way(before.sets, mine.sets, there.sets),
+        tracked=_three_way(before.tracked, mine.tracked, there.tracked),
+        pins=tuple(sorted(pins.values())),
+    )
+
+
+def _three_way(
+    before: Mapping[_Name, _Value], mine: Mapping[_Name, _Value], there: Mapping[_Name, _Value]
+) -> dict[_Name, _Value]:
+    changed = {name for name in {*before, *mine} if before.get(name) != mine.get(name)}
+    kept = {name: value for name, value in there.items() if name not in changed}
+    return kept | {name: mine[name] for name in changed if name in mine}
 
 
 def frame_of(lock: Lock) -> str:

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.stores.journal import write_note
-from reconciler.adapters.stores.lockfile import write_lock
+from reconciler.adapters.stores.lockfile import read_lock, write_lock
 from reconciler.adapters.stores.postgres.connection import explained, psycopg
-from reconciler.adapters.stores.postgres.rows import bring, frame_of, text_of
+from reconciler.adapters.stores.postgres.rows import bring, frame_of, text_of, united
+from reconciler.adapters.stores.postgres.seats import Seat, lock_number
 from reconciler.adapters.stores.postgres.tables import VERSION
 from reconciler.adapters.stores.succession import OpenIntents, second_intent, successor, with_recovered
 from reconciler.adapters.stores.text import as_bytes, intent_to_json, settled_to_json
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from reconciler.adapters.stores.postgres.address import Address
     from reconciler.adapters.stores.postgres.connection import Connection
     from reconciler.adapters.stores.postgres.rows import Standing
+
+_ALONE = Seat()
 
 _AGAIN = "Run apply again; it looks before it creates"
 _NOTE_INTENT = (
@@ -52,16 +55,18 @@ class PostgresSession:
         epoch: int,
         pid: int,
         standing: Standing,
-        shard: int = 0,
+        seat: Seat = _ALONE,
     ) -> None:
         self._address, self._connection = address, connection
-        self._mine = {"project": address.project, "shard": shard, "epoch": epoch}
+        self._seat = seat
+        self._mine = {"project": address.project, "shard": seat.number, "epoch": epoch}
         self._pid = pid
         self._standing = standing.lock
         self._written = standing.written
         self._warm = standing.journal.warm
         self._open = OpenIntents(standing.journal.open)
         self._uncommitted = bool(standing.journal.recovered)
+        self._recovered = list(standing.outcomes)
         # One connection, and notes come in a thread of their own.
         self._using = threading.RLock()
         self._lost: LockLostError | None = None
@@ -125,6 +130,8 @@ class PostgresSession:
         same = self._written and frame_of(lock) == frame_of(self._standing)
         if not same or self._uncommitted or lock.entries != self._standing.entries:
             with self._writing(warm=False):
+                if self._seat.shared:
+                    lock = self._beside_others(lock)
                 bring(self._connection, self._address.project, lock, self._standing.entries)
                 self._forget_outcomes()
             # The caller goes on changing its entries; the next commit is held against these.
@@ -132,6 +139,18 @@ class PostgresSession:
             self._written, self._uncommitted = True, False
         self.lock = lock
         return lock
+
+    def _beside_others(self, lock: Lock) -> Lock:
+        """The lockfile with what others have written into its frame meanwhile; who comes next waits."""
+        project = self._address.project
+        number = lock_number(self._address.schema, f"{project}\0frame")
+        self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+        row = self._connection.execute(
+            "SELECT lockfile FROM states WHERE project = %s", (project,)
+        ).fetchone()
+        there = read_lock(row[0], f"{self._address.shown}, table states") if row else Lock()
+        changed = lock.serial != self._standing.serial
+        return replace(united(self._standing, lock, there), serial=there.serial + changed)
 
     def close(self) -> None:
         """Close the journal, unless an intent is open: the next run is then warm (C2)."""
@@ -214,8 +233,11 @@ class PostgresSession:
                 raise
 
     def _forget_outcomes(self) -> None:
+        """What this seat has noted or recovered is in the entries now, or was brought to nothing."""
         self._connection.execute(
-            "DELETE FROM outcomes WHERE project = %(project)s AND shard = %(shard)s", self._mine
+            "DELETE FROM outcomes WHERE project = %(project)s"
+            " AND (shard = %(shard)s OR number = ANY(%(recovered)s))",
+            {**self._mine, "recovered": self._recovered},
         )
 
     def _taken(self, *, pooled: bool) -> LockLostError:

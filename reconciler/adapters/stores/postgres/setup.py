@@ -13,8 +13,8 @@ from reconciler import __version__
 from reconciler.adapters.stores.postgres import tables
 from reconciler.adapters.stores.postgres.connection import connect, explained
 from reconciler.adapters.stores.postgres.rows import check_version, read_state, read_version
+from reconciler.adapters.stores.postgres.seats import lock_number
 from reconciler.adapters.stores.postgres.session import back_up
-from reconciler.adapters.stores.postgres.store import lock_number
 from reconciler.model.errors import StateError
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ Reading is one transaction that writes nothing, so SELECT is all that a plan nee
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,9 +13,20 @@ from typing import TYPE_CHECKING
 from reconciler.adapters.stores.lockfile import write_lock
 from reconciler.adapters.stores.postgres.connection import connect, explained, psycopg
 from reconciler.adapters.stores.postgres.rows import check_version, read_state
+from reconciler.adapters.stores.postgres.seats import (
+    ALONE,
+    Seat,
+    begin,
+    in_the_way,
+    is_warm,
+    lock_number,
+    rows_of,
+    shard_seat,
+    taken,
+)
 from reconciler.adapters.stores.postgres.session import PostgresSession
 from reconciler.adapters.stores.succession import with_recovered
-from reconciler.adapters.stores.text import as_bytes, stamp
+from reconciler.adapters.stores.text import as_bytes
 from reconciler.model.errors import LockHeldError
 
 if TYPE_CHECKING:
@@ -27,20 +37,11 @@ if TYPE_CHECKING:
     from reconciler.adapters.stores.postgres.rows import Standing
     from reconciler.model.intent import JournalState
     from reconciler.model.lock import Lock
+    from reconciler.model.shard import Shard
 
 _TO_SIGN = 2.0  # seconds that a holder has to sign before it is called "another process"
 _POLL = 0.1
-
-_LOCK_OF = (
-    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " AND classid = ((%s::bigint >> 32) & 4294967295)::oid AND objid = (%s::bigint & 4294967295)::oid"
-)
-_BEGIN = (
-    "INSERT INTO locks (project, shard, epoch, holder, pid) VALUES (%s, %s, 1, %s, pg_backend_pid())"
-    " ON CONFLICT (project, shard) DO UPDATE SET epoch = locks.epoch + 1, holder = excluded.holder,"
-    " pid = excluded.pid, since = now() RETURNING epoch, pid"
-)
+_NAMED = 3  # of many holders, so many are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,76 +108,127 @@ class PostgresStore:
 
     @contextlib.contextmanager
     def hold(self, timeout: float) -> Iterator[PostgresSession]:
-        """Take the lock for as long as the context lasts.
+        """Take the lock for as long as the context lasts: nobody else writes meanwhile.
 
         Raises:
             LockHeldError: another session held it for ``timeout`` seconds.
             LockLostError: within the context, the session ended before its time.
             StateError: the database cannot be used.
         """
+        with self._seated(Seat(), timeout) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def hold_shard(self, shard: Shard, timeout: float) -> Iterator[PostgresSession]:
+        """The same for a share of the keys: other shards of the same count write beside it.
+
+        Raises:
+            LockHeldError: another session held that shard, or something that bears no shard beside it, for
+                ``timeout`` seconds.
+            LockLostError, StateError: as for `hold`.
+        """
+        with self._seated(shard_seat(shard), timeout) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def _seated(self, seat: Seat, timeout: float) -> Iterator[PostgresSession]:
+        project, deadline = self.address.project, time.monotonic() + timeout
         connection = connect(self.address, write=True)
-        number = lock_number(self.address.schema, self.address.project)
         with contextlib.closing(connection):
             with explained(self.address, connection):
                 check_version(connection, self.shown)
-                self._acquire(connection, number, timeout)
+                self._lock(connection, seat, deadline)
+                epoch, pid, warm = self._sit(connection, seat, deadline)
                 with connection.transaction():
-                    row = connection.execute(_BEGIN, (self.address.project, 0, self.holder)).fetchone()
-                    assert row is not None
-                    epoch, pid = row
-                    standing = read_state(connection, self.address.project, self.shown)
+                    standing = read_state(connection, project, self.shown, seat, warm=warm)
             try:
-                yield PostgresSession(self.address, connection, epoch=epoch, pid=pid, standing=standing)
+                yield PostgresSession(
+                    self.address, connection, epoch=epoch, pid=pid, standing=standing, seat=seat
+                )
             finally:
                 # Closing alone frees it as well, when the server gets to it; who waits shall not miss it.
                 with contextlib.suppress(psycopg().Error):
-                    connection.execute("SELECT pg_advisory_unlock(%s)", (number,))
+                    connection.execute("SELECT pg_advisory_unlock_all()")
 
-    def _acquire(self, connection: Connection, number: int, timeout: float) -> None:
-        """Wait for the lock in the server's own queue, so that who came first has it first."""
-        deadline = time.monotonic() + timeout
-        while not self._try(connection, number):
+    def _lock(self, connection: Connection, seat: Seat, deadline: float) -> None:
+        """Wait for the project's lock, and beside others for the seat's."""
+        schema, project = self.address.schema, self.address.project
+        self._acquire(connection, seat, lock_number(schema, project), deadline, shared=seat.shared)
+        if seat.shared:
+            number = lock_number(schema, project, seat.number)
+            self._acquire(connection, seat, number, deadline, shared=False)
+
+    def _sit(self, connection: Connection, seat: Seat, deadline: float) -> tuple[int, int, bool]:
+        """Wait until nobody is there who bears nobody on this seat beside them, and sign.
+
+        Looking and signing are one step, which no two take at once: of two that are in each other's way, the
+        second sees the first.
+        """
+        schema, project = self.address.schema, self.address.project
+        door = lock_number(schema, f"{project}\0door")
+        while True:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (door,))
+                rows = rows_of(connection, project)
+                others = taken(connection, schema, project, rows)
+                other = in_the_way(seat, others)
+                if other is None:
+                    warm = is_warm(seat, rows, others)
+                    return *begin(connection, project, seat, self.holder, warm=warm), warm
+            if time.monotonic() >= deadline:
+                raise self._held_by(seat, other.shown)
+            time.sleep(_POLL)
+
+    def _acquire(
+        self, connection: Connection, seat: Seat, number: int, deadline: float, *, shared: bool
+    ) -> None:
+        """Wait for a lock in the server's own queue, so that who came first has it first."""
+        while not _try(connection, number, shared=shared):
             left = deadline - time.monotonic()
             if left > 0:
-                if self._wait(connection, number, left):
+                if _wait(connection, number, left, shared=shared):
                     return
-            elif (holder := self._holder(connection, number)) or left <= -_TO_SIGN:
-                raise LockHeldError(
-                    f"the lock is held by {holder or 'another process'}",
-                    where=self.shown,
-                    next="Wait with --lock-timeout 10m; the server frees it when that session ends, within a"
-                    " minute also where its machine is gone",
-                )
+            elif (holders := self._holders(connection, seat)) or left <= -_TO_SIGN:
+                raise self._held_by(seat, holders or "another process")
             else:
                 time.sleep(_POLL)
 
-    def _try(self, connection: Connection, number: int) -> bool:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", (number,)).fetchone()
-        return row is not None and bool(row[0])
+    def _held_by(self, seat: Seat, holders: str) -> LockHeldError:
+        return LockHeldError(
+            f"the lock is held by {holders}",
+            where=self.shown,
+            why="shards of one count work beside each other, and beside nobody else" if seat.shard else "",
+            next="Wait with --lock-timeout 10m; the server frees it when that session ends, within a"
+            " minute also where its machine is gone",
+        )
 
-    def _wait(self, connection: Connection, number: int, seconds: float) -> bool:
-        errors = psycopg().errors
-        try:
-            with connection.transaction():  # the setting lasts as long, the lock as long as the session
-                connection.execute(
-                    "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '0', true)",
-                    (f"{max(1, int(seconds * 1000))}ms",),
-                )
-                connection.execute("SELECT pg_advisory_lock(%s)", (number,))
-        except errors.LockNotAvailable:
-            return False
-        return True
-
-    def _holder(self, connection: Connection, number: int) -> str:
-        """Who signed for the lock, or "": one that has just taken it has not signed yet."""
-        row = connection.execute(
-            f"SELECT holder, since FROM locks WHERE project = %s AND shard = 0 AND pid = ({_LOCK_OF})",  # noqa: S608 - a constant
-            (self.address.project, number, number),
-        ).fetchone()
-        return f"{row[0]} since {stamp(row[1])}" if row else ""
+    def _holders(self, connection: Connection, seat: Seat) -> str:
+        """Who signed for what keeps this seat from being taken, or "": one that has just come may not yet."""
+        rows = rows_of(connection, self.address.project)
+        there = taken(connection, self.address.schema, self.address.project, rows)
+        others = [row for row in there if not seat.shared or row.number in (ALONE, seat.number)]
+        shown = [row.shown for row in others[:_NAMED]]
+        if len(others) > _NAMED:
+            shown.append(f"{len(others) - _NAMED} more")
+        return ", ".join(shown)
 
 
-def lock_number(schema: str, project: str, shard: int = 0) -> int:
-    """The number of a project's advisory lock, the same for everybody. Another project's is another."""
-    name = f"reconciler\0{schema}\0{project}\0{shard}"
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+def _try(connection: Connection, number: int, *, shared: bool) -> bool:
+    how = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
+    row = connection.execute(f"SELECT {how}(%s)", (number,)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _wait(connection: Connection, number: int, seconds: float, *, shared: bool) -> bool:
+    how = "pg_advisory_lock_shared" if shared else "pg_advisory_lock"
+    errors = psycopg().errors
+    try:
+        with connection.transaction():  # the setting lasts as long, the lock as long as the session
+            connection.execute(
+                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', '0', true)",
+                (f"{max(1, int(seconds * 1000))}ms",),
+            )
+            connection.execute(f"SELECT {how}(%s)", (number,))
+    except errors.LockNotAvailable:
+        return False
+    return True

@@ -4,8 +4,11 @@ A schema of the database holds the states of any number of projects, which are t
 and entries stand as the lockfile has them, so that one strict reader reads both. Each version of the format
 is a script over the one before; what runs them is in `setup`.
 
-``locks`` has a row a shard, with the epoch that its holder's writes are conditional on; ``intents`` has one
-row a key, so that no two creates of one key are ever open, whoever writes them.
+``locks`` has a row a seat, with the epoch that its holder's writes are conditional on: 0 is who has the
+whole project to itself, 1 and up are shards, -1 and down are workers that share a plan (see `seats`).
+``intents`` has one row a key, so that no two creates of one key are ever open, whoever writes them. ``joint``
+has the plan that workers share, ``work`` what of it is left to create, a row a directory, with the seat that
+has claimed it.
 """
 
 from __future__ import annotations
@@ -78,6 +81,20 @@ CREATE TABLE backups (
     journal text NOT NULL
 );
 """,
+    """
+CREATE TABLE joint (
+    project text NOT NULL PRIMARY KEY,
+    plan text NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE work (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    project text NOT NULL,
+    seat integer,
+    task text NOT NULL
+);
+CREATE INDEX work_of_seat ON work (project, seat, number);
+""",
 )
 
 #: The format that this version reads and writes.
@@ -89,10 +106,12 @@ APPLYING: Final = {
     "backups": ("INSERT",),
     "entries": ("INSERT", "UPDATE", "DELETE"),
     "format": (),
-    "intents": ("INSERT", "DELETE"),
+    "intents": ("INSERT", "UPDATE", "DELETE"),
+    "joint": ("INSERT", "UPDATE", "DELETE"),
     "locks": ("INSERT", "UPDATE"),
-    "outcomes": ("INSERT", "DELETE"),
+    "outcomes": ("INSERT", "UPDATE", "DELETE"),
     "states": ("INSERT", "UPDATE"),
+    "work": ("INSERT", "UPDATE", "DELETE"),
 }
 
 

@@ -44,12 +44,14 @@ from reconciler.api.files import (
     write_new,
 )
 from reconciler.api.house import PARALLELISM
+from reconciler.api.joining import OPENING, join
 from reconciler.api.keeping import Moved, init_state, migrate_state, pull_state, push_state, state_sql
 from reconciler.api.looking import browse, drift, explain, export, results, status, wait, watch
 from reconciler.api.reporting import report
 from reconciler.engine.stop import Stop
 
 __all__ = [
+    "OPENING",
     "PARALLELISM",
     "AuditPlace",
     "Moved",
@@ -68,6 +70,7 @@ __all__ = [
     "init",
     "init_state",
     "install_merge_driver",
+    "join",
     "load",
     "merge_lock",
     "migrate_state",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.model.manifest import TrackedBatch
     from reconciler.model.outcomes import BatchOutcomes
     from reconciler.model.plan import Plan, Since
-    from reconciler.model.ports import AuditLog, Clock, Store, Tenure
+    from reconciler.model.ports import AuditLog, Clock, Joint, Opening, Store, Tenure
     from reconciler.model.project import Project
     from reconciler.model.result import Applied
     from reconciler.model.saved import SavedPlan
@@ -218,6 +218,36 @@ class House:
                 max_in_flight=max_in_flight,
                 wait=wait,
             )
+
+    async def open_plan(
+        self, session: Opening, saved: SavedPlan, *, confirm: str, stop: Stop, seconds: float | None
+    ) -> Applied:
+        """Do what a saved plan does beside its creates, and offer those to whoever works on it."""
+        from reconciler.core.select import select, within_reach
+        from reconciler.engine.joined import open_plan
+
+        tracked = self.project.tracked
+        reach = within_reach(saved.targets, self.project.sets, tracked)
+        async with self.run_on(session, stop, seconds, names=Names(reach)) as run:
+            return await open_plan(
+                run,
+                session,
+                limits=self.project.file.limits,
+                selection=select(saved.targets, run.desired, session.lock, tracked, since=saved.since),
+                saved=saved,
+                confirmed=confirm,
+            )
+
+    async def work(
+        self, session: Joint, saved: SavedPlan, *, confirm: str, stop: Stop, seconds: float | None
+    ) -> Applied:
+        """Carry out what others leave of a saved plan that was opened."""
+        from reconciler.core.select import within_reach
+        from reconciler.engine.joined import work
+
+        reach = within_reach(saved.targets, self.project.sets, self.project.tracked)
+        async with self.run_on(session, stop, seconds, names=Names(reach)) as run:
+            return await work(run, session, limits=self.project.file.limits, saved=saved, confirmed=confirm)
 
     async def refresh(self, session: Tenure, targets: Sequence[str]) -> tuple[TrackedChange, ...]:
         """Have the services look after watched batches, and record what they then say."""

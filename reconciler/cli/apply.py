@@ -50,6 +50,11 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
     " with a saved plan, stay only.",
 )
 @click.option(
+    "--join",
+    is_flag=True,
+    help="Carry PLAN out with whoever else does: any number of processes, on state in PostgreSQL.",
+)
+@click.option(
     "--max-in-flight",
     type=click.IntRange(1),
     metavar="N",
@@ -69,6 +74,7 @@ def apply_command(
     auto_approve: bool,
     confirm: str,
     wait: bool,
+    join: bool,
     max_in_flight: int | None,
     approved_by: str,
     lock_timeout: float,
@@ -87,7 +93,7 @@ def apply_command(
     """Create the batches that are missing, and record what stands.
 
     With PLAN, a file of `plan --out`, exactly its actions are applied, without asking: if anything else would
-    happen by now, nothing does.
+    happen by now, nothing does. With --join, by all processes that are given it, until nothing of it is left.
 
     Ctrl-C once: nothing new is begun, what is in flight is finished and recorded. Twice: at once. When
     --timeout is over, the same happens as at the first Ctrl-C.
@@ -98,6 +104,11 @@ def apply_command(
         )
     if plan_file and shard:
         raise click.UsageError("a saved plan is applied whole: --shard goes with none")
+    if join and (not plan_file or wait or max_in_flight):
+        raise click.UsageError(
+            "--join needs a saved plan, and goes with no --wait or --max-in-flight: each worker would count"
+            " by itself"
+        )
     if not (auto_approve or confirm or plan_file or sys.stdin.isatty()):
         raise click.UsageError(
             "without a terminal to ask on, apply needs --auto-approve, a saved plan or --confirm DIGEST"
@@ -115,30 +126,43 @@ def apply_command(
         return not declined
 
     with stopping(out, _STOPPING) as stop, Progress(out, verbose=verbose).shown() as progress:
-        applied = api.apply(
-            project,
-            approve=approve,
-            targets=target,
-            changed_since=changed_since,
-            shard=shard,
-            locked=locked,
-            refresh_all=refresh_all,
-            parallelism=parallelism,
-            lock_timeout=lock_timeout,
-            timeout=timeout,
-            confirm=confirm,
-            saved=saved,
-            max_in_flight=max_in_flight,
-            wait=wait,
-            approved_by=approved_by,
-            listen=output.listener(progress),
-            stop=stop,
-        )
+        if join and saved:
+            applied = api.join(
+                project,
+                saved,
+                parallelism=parallelism,
+                lock_timeout=lock_timeout or api.OPENING,
+                timeout=timeout,
+                confirm=confirm,
+                approved_by=approved_by,
+                listen=output.listener(progress),
+                stop=stop,
+            )
+        else:
+            applied = api.apply(
+                project,
+                approve=approve,
+                targets=target,
+                changed_since=changed_since,
+                shard=shard,
+                locked=locked,
+                refresh_all=refresh_all,
+                parallelism=parallelism,
+                lock_timeout=lock_timeout,
+                timeout=timeout,
+                confirm=confirm,
+                saved=saved,
+                max_in_flight=max_in_flight,
+                wait=wait,
+                approved_by=approved_by,
+                listen=output.listener(progress),
+                stop=stop,
+            )
     if declined:
         out.say(line for finding in applied.findings for line in finding_lines(finding))
         out.note("Nothing was applied.")
         return of_apply(applied, waited=wait) or Exit.ERROR
-    if applied.plan.changes or applied.batches or of_apply(applied, waited=wait) != Exit.DONE:
+    if join or applied.plan.changes or applied.batches or of_apply(applied, waited=wait) != Exit.DONE:
         out.say(applied_lines(applied))
     output.show(out, applied_view(project, applied))
     return of_apply(applied, waited=wait)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.names import moved
 from reconciler.core.record import record_batch, recorded, with_status
-from reconciler.engine.apply import audit_recovered
+from reconciler.engine.steps import audit_recovered
 from reconciler.model.audit import AuditLine
 from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
 from reconciler.model.intent import Closing

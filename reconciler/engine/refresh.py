@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.engine.apply import audit_recovered
+from reconciler.engine.steps import audit_recovered
 from reconciler.engine.tracking import record_watched, refresh_tracked
 
 if TYPE_CHECKING:

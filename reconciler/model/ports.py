@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from datetime import datetime
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Status,
     )
     from reconciler.model.intent import Intent, JournalState, SendOutcome, Settled
+    from reconciler.model.joint import Claim, Task
     from reconciler.model.lock import Lock
     from reconciler.model.watched import FileOutcome, JobOutcome, Watched
 
@@ -283,6 +284,41 @@ class Tenure(Session, Protocol):
 
     def keep(self, name: str, content: bytes) -> None:
         """Keep a run's audit file, where the store keeps those. It is durable with the next commit."""
+        ...
+
+
+class Opening(Tenure, Protocol):
+    """A session of who is alone with the state, and opens a plan for others to carry out with it."""
+
+    def offer(self, plan: str, work: Iterable[Sequence[Task]]) -> None:
+        """Write down what is to be created, per directory, in place of what was offered before."""
+        ...
+
+
+class Joint(Tenure, Protocol):
+    """A session of one of the workers that carry out one plan together; each has its own open creates (C1).
+
+    What one has claimed nobody else has, until its session is over.
+    """
+
+    def inherited(self) -> Sequence[Claim]:
+        """What whoever sat here before had claimed, and left. What it had open is in the journal."""
+        ...
+
+    def claim(self, most: int, done: Sequence[int]) -> Sequence[Claim]:
+        """Have at most so many more claims to itself, and be rid of those that are done."""
+        ...
+
+    def take_over_abandoned(self) -> tuple[JournalState, Sequence[Claim]]:
+        """Have what workers that are gone had open, what they had recorded, and what they had claimed."""
+        ...
+
+    def left(self) -> int:
+        """How many claims are not done, whoever has them."""
+        ...
+
+    def leave(self, done: Sequence[int]) -> None:
+        """Give back what was claimed and is not done."""
         ...
 
 

@@ -149,7 +149,9 @@ def _no_strangers(*_: object) -> list[str]:
     ("room", "name", "instead", "scenario", "faults"),
     [
         pytest.param(Session, "confirm", lambda _: None, ALONE[0], ["journal is removed"], id="C1 the lock"),
-        pytest.param(apply, "_cold", _nothing, ALONE[0], ["takes effect 48 s", "another run"], id="C2 cold"),
+        pytest.param(
+            apply, "be_cold", _nothing, ALONE[0], ["takes effect 48 s", "another run"], id="C2 cold"
+        ),
         pytest.param(create, "FRESH", 1e9, ALONE[1], ["11 s"], id="C3 a fresh look"),
         pytest.param(create, "resolve", _absent, ALONE[1], ["takes effect 48 s"], id="C5 lost replies"),
         pytest.param(

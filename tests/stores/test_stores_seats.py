@@ -48,7 +48,7 @@ def _hold(store: PostgresStore, what: Shard | None) -> AbstractContextManager[Po
     return store.hold(0) if what is None else store.hold_shard(what, 0)
 
 
-BESIDE = "shards of one count work beside each other, and beside nobody else"
+BESIDE = "shards of one count, or workers that share a plan, work beside each other and beside nobody else"
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def read_state(
     Raises:
         StateError: a row holds what this tool cannot have written.
     """
-    row = connection.execute("SELECT lockfile FROM states WHERE project = %s", (project,)).fetchone()
-    lock = read_lock(row[0], f"{shown}, table states") if row else Lock()
+    lock = read_frame(connection, project, shown)
+    written = bool(lock.lineage)
     entries = _read_entries(connection, project, shown)
     intents, recovered = read_left(connection, project, shown, seat)
     if warm is None:
@@ -115,7 +115,17 @@ def read_state(
         ).fetchone()
         warm = bool(held and held[0])
     journal = JournalState(tuple(intents), tuple(recovered.values()), warm and not intents and not recovered)
-    return Standing(replace(lock, entries=entries), row is not None, journal, tuple(recovered))
+    return Standing(replace(lock, entries=entries), written, journal, tuple(recovered))
+
+
+def read_frame(connection: Connection, project: str, shown: str) -> Lock:
+    """The lockfile without its entries; the empty one where none was ever written.
+
+    Raises:
+        StateError: the row holds what this tool cannot have written.
+    """
+    row = connection.execute("SELECT lockfile FROM states WHERE project = %s", (project,)).fetchone()
+    return read_lock(row[0], f"{shown}, table states") if row else Lock()
 
 
 def read_left(
@@ -198,8 +208,18 @@ def _unreadable(where: str, error: Exception) -> StateError:
     )
 
 
-def bring(connection: Connection, project: str, lock: Lock, before: Mapping[Key, Entry]) -> None:
-    """Bring the rows from the entries that stand to a lockfile, row by row: only what differs is written."""
+def bring(
+    connection: Connection, project: str, lock: Lock, before: Mapping[Key, Entry], *, shared: bool = False
+) -> None:
+    """Bring the rows from the entries that stand to a lockfile, row by row: only what differs is written.
+
+    Args:
+        connection: over which.
+        project: whose.
+        lock: what is to stand.
+        before: what was found. With ``shared``, another may have written an entry since, and gone.
+        shared: whether others write beside this.
+    """
     changed = [(key, entry) for key, entry in lock.entries.items() if before.get(key) != entry]
     gone = [str(key) for key in before if key not in lock.entries]
     new = sorted(
@@ -213,8 +233,12 @@ def bring(connection: Connection, project: str, lock: Lock, before: Mapping[Key,
     with connection.cursor() as cursor:
         if other:
             cursor.executemany("UPDATE entries SET entry = %s WHERE project = %s AND key = %s", other)
-        if len(new) < _MANY:
-            cursor.executemany("INSERT INTO entries (project, key, entry) VALUES (%s, %s, %s)", new)
+        if shared or len(new) < _MANY:
+            cursor.executemany(
+                "INSERT INTO entries (project, key, entry) VALUES (%s, %s, %s)"
+                " ON CONFLICT (project, key) DO UPDATE SET entry = excluded.entry",
+                new,
+            )
         else:
             with cursor.copy("COPY entries (project, key, entry) FROM STDIN") as copy:
                 for row in new:

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.adapters.stores.journal import write_note
-from reconciler.adapters.stores.lockfile import read_lock, write_lock
+from reconciler.adapters.stores.lockfile import write_lock
 from reconciler.adapters.stores.postgres.connection import explained, psycopg
-from reconciler.adapters.stores.postgres.rows import bring, frame_of, text_of, united
+from reconciler.adapters.stores.postgres.rows import bring, frame_of, read_frame, text_of, united
 from reconciler.adapters.stores.postgres.seats import Seat, lock_number
 from reconciler.adapters.stores.postgres.tables import VERSION
 from reconciler.adapters.stores.succession import OpenIntents, second_intent, successor, with_recovered
@@ -132,7 +132,8 @@ class PostgresSession:
             with self._writing(warm=False):
                 if self._seat.shared:
                     lock = self._beside_others(lock)
-                bring(self._connection, self._address.project, lock, self._standing.entries)
+                before, shared = self._standing.entries, self._seat.shared
+                bring(self._connection, self._address.project, lock, before, shared=shared)
                 self._forget_outcomes()
             # The caller goes on changing its entries; the next commit is held against these.
             self._standing = replace(lock, entries=copy.copy(lock.entries))
@@ -145,10 +146,7 @@ class PostgresSession:
         project = self._address.project
         number = lock_number(self._address.schema, f"{project}\0frame")
         self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
-        row = self._connection.execute(
-            "SELECT lockfile FROM states WHERE project = %s", (project,)
-        ).fetchone()
-        there = read_lock(row[0], f"{self._address.shown}, table states") if row else Lock()
+        there = read_frame(self._connection, project, self._address.shown)
         changed = lock.serial != self._standing.serial
         return replace(united(self._standing, lock, there), serial=there.serial + changed)
 

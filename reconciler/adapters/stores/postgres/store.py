@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.adapters.stores.lockfile import write_lock
 from reconciler.adapters.stores.postgres.connection import connect, explained, psycopg
-from reconciler.adapters.stores.postgres.rows import check_version, read_state
+from reconciler.adapters.stores.postgres.joint import JointSession, OpeningSession, free_seat, offered
+from reconciler.adapters.stores.postgres.rows import check_version, read_frame, read_state
 from reconciler.adapters.stores.postgres.seats import (
     ALONE,
     Seat,
@@ -39,8 +40,11 @@ if TYPE_CHECKING:
     from reconciler.model.lock import Lock
     from reconciler.model.shard import Shard
 
+    _Session = TypeVar("_Session", bound=PostgresSession)
+
 _TO_SIGN = 2.0  # seconds that a holder has to sign before it is called "another process"
 _POLL = 0.1
+_BESIDE = "shards of one count, or workers that share a plan, work beside each other and beside nobody else"
 _NAMED = 3  # of many holders, so many are named
 
 
@@ -115,7 +119,7 @@ class PostgresStore:
             LockLostError: within the context, the session ended before its time.
             StateError: the database cannot be used.
         """
-        with self._seated(Seat(), timeout) as session:
+        with self._seated(Seat(), timeout, PostgresSession) as session:
             yield session
 
     @contextlib.contextmanager
@@ -127,36 +131,67 @@ class PostgresStore:
                 ``timeout`` seconds.
             LockLostError, StateError: as for `hold`.
         """
-        with self._seated(shard_seat(shard), timeout) as session:
+        with self._seated(shard_seat(shard), timeout, PostgresSession) as session:
             yield session
 
     @contextlib.contextmanager
-    def _seated(self, seat: Seat, timeout: float) -> Iterator[PostgresSession]:
+    def hold_to_open(self, timeout: float) -> Iterator[OpeningSession]:
+        """As `hold`, by who is to open a saved plan for others."""
+        with self._seated(Seat(), timeout, OpeningSession) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def hold_joint(self, timeout: float) -> Iterator[JointSession]:
+        """Sit down among those who carry out a plan together.
+
+        Raises:
+            LockHeldError: somebody who bears nobody beside them was there for ``timeout`` seconds.
+            LockLostError, StateError: as for `hold`.
+        """
+        with self._seated(None, timeout, JointSession) as session:
+            yield session
+
+    def joint(self) -> tuple[str, str]:
+        """The saved plan that is offered to be carried out together, and the one that was applied last.
+
+        Raises:
+            StateError: the database cannot be used.
+        """
+        project = self.address.project
+        with self._looking() as connection:
+            return offered(connection, project), read_frame(connection, project, self.shown).plan
+
+    @contextlib.contextmanager
+    def _seated(self, seat: Seat | None, timeout: float, kind: type[_Session]) -> Iterator[_Session]:
+        """Have a seat, or the first that is free among those of workers who share a plan."""
         project, deadline = self.address.project, time.monotonic() + timeout
         connection = connect(self.address, write=True)
         with contextlib.closing(connection):
             with explained(self.address, connection):
                 check_version(connection, self.shown)
-                self._lock(connection, seat, deadline)
+                seat = self._lock(connection, seat, deadline)
                 epoch, pid, warm = self._sit(connection, seat, deadline)
                 with connection.transaction():
                     standing = read_state(connection, project, self.shown, seat, warm=warm)
             try:
-                yield PostgresSession(
-                    self.address, connection, epoch=epoch, pid=pid, standing=standing, seat=seat
-                )
+                yield kind(self.address, connection, epoch=epoch, pid=pid, standing=standing, seat=seat)
             finally:
                 # Closing alone frees it as well, when the server gets to it; who waits shall not miss it.
                 with contextlib.suppress(psycopg().Error):
                     connection.execute("SELECT pg_advisory_unlock_all()")
 
-    def _lock(self, connection: Connection, seat: Seat, deadline: float) -> None:
+    def _lock(self, connection: Connection, seat: Seat | None, deadline: float) -> Seat:
         """Wait for the project's lock, and beside others for the seat's."""
         schema, project = self.address.schema, self.address.project
-        self._acquire(connection, seat, lock_number(schema, project), deadline, shared=seat.shared)
+        whole = lock_number(schema, project)
+        if seat is None:
+            self._acquire(connection, Seat(-1), whole, deadline, shared=True)
+            return free_seat(connection, schema, project)
+        self._acquire(connection, seat, whole, deadline, shared=seat.shared)
         if seat.shared:
             number = lock_number(schema, project, seat.number)
             self._acquire(connection, seat, number, deadline, shared=False)
+        return seat
 
     def _sit(self, connection: Connection, seat: Seat, deadline: float) -> tuple[int, int, bool]:
         """Wait until nobody is there who bears nobody on this seat beside them, and sign.
@@ -197,7 +232,7 @@ class PostgresStore:
         return LockHeldError(
             f"the lock is held by {holders}",
             where=self.shown,
-            why="shards of one count work beside each other, and beside nobody else" if seat.shard else "",
+            why=_BESIDE if seat.shared else "",
             next="Wait with --lock-timeout 10m; the server frees it when that session ends, within a"
             " minute also where its machine is gone",
         )

@@ -116,7 +116,7 @@ class Crew:
                 self.alive.append(self._start())
 
     def come_to(self, left: int) -> bool:
-        """Wait until no more than so many are left, while there is any progress; False when nobody is there."""
+        """Wait until no more than so many are left, while there is progress; False when nobody is there."""
         before, since = self.left(), time.monotonic()
         while self.alive and before > left:
             self.replace()

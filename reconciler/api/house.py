@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from reconciler.api.running import environment_of, once_broken_silent, silent, system_clock
-from reconciler.api.stores import KeptLog, store_of
+from reconciler.api.stores import KeptLog, store_of, turn_book_of
 from reconciler.engine.stop import Stop
 from reconciler.model.desired import Desired
 from reconciler.model.project import FileState
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.model.manifest import TrackedBatch
     from reconciler.model.outcomes import BatchOutcomes
     from reconciler.model.plan import Plan, Since
-    from reconciler.model.ports import AuditLog, Clock, Joint, Opening, Store, Tenure
+    from reconciler.model.ports import AuditLog, Clock, Joint, Opening, Store, Tenure, TurnBook
     from reconciler.model.project import Project
     from reconciler.model.result import Applied
     from reconciler.model.saved import SavedPlan
@@ -375,7 +375,7 @@ class House:
         from reconciler.engine.run import Run
 
         stop.bind(self.clock, seconds)
-        services = self.services(stop, names.reach)
+        services = self.services(stop, names.reach, turn_book_of(session))
         # Before any request, since it has to be known by then that it can be written.
         run_id, audit = self.begin(session)
         services.try_out()
@@ -424,16 +424,19 @@ class House:
         """Where the project's state lives."""
         return store_of(Path(self.project.folder), self.project.file, self.clock, self.environ)
 
-    def services(self, stop: Stop, reach: frozenset[str] | None = None) -> Services:
+    def services(
+        self, stop: Stop, reach: frozenset[str] | None = None, book: TurnBook | None = None
+    ) -> Services:
         """The services of the project's provider blocks, yet to be connected.
 
         Args:
             stop: ends the waiting for them.
             reach: the manifests that a command is about; None for all.
+            book: where turns are booked, if others work beside this.
         """
         from reconciler.api.services import Services
 
         listen = once_broken_silent(self.listen)
         return Services(
-            self.project, self.environ, self.clock, listen, self.parallelism, stop, reach, self.trust
+            self.project, self.environ, self.clock, listen, self.parallelism, stop, reach, self.trust, book
         )

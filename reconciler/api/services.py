@@ -21,7 +21,7 @@ from reconciler.model.events import Waiting, Warned
 from reconciler.model.kind import Block, CreatingKind, Means
 from reconciler.model.lock import Lock
 from reconciler.model.manifest import ById, InlineWebhook, OnRemove, SavedWebhook
-from reconciler.model.project import ForeignProvider, LocalProvider, creates
+from reconciler.model.project import ForeignProvider, LlamaCloudProvider, LocalProvider, creates
 from reconciler.model.secret import FromEnvironment
 from reconciler.model.source import Diagnostic
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reconciler.model.events import Listener
     from reconciler.model.intent import Intent
     from reconciler.model.manifest import Webhook
-    from reconciler.model.ports import Clock, Creator
+    from reconciler.model.ports import Clock, Creator, TurnBook
     from reconciler.model.project import Project, ProviderSpec
 
 
@@ -75,6 +75,7 @@ class Services:
         reach: the manifests that this is about; None for all. Services of others are connected where that
             is possible: what their sets ask for is not to be forgotten.
         trust: whether batches that are recorded as terminal are believed to be so (O1).
+        book: where requests' turns are booked that workers beside this one have as well.
     """
 
     project: Project
@@ -85,6 +86,7 @@ class Services:
     stop: Stop
     reach: frozenset[str] | None = None
     trust: bool = True
+    book: TurnBook | None = None
 
     @contextlib.asynccontextmanager
     async def connected(
@@ -181,16 +183,21 @@ class Services:
     def means(self, block: Block) -> Means:
         """What a connection is lent. Its turns are its own: each service is pressed by itself."""
         from reconciler.adapters.providers.limiter import Limiter
+        from reconciler.adapters.providers.pace import Pace
         from reconciler.adapters.providers.redaction import Redaction
 
+        spec = self._specs[block.name]
+        rate = spec.requests_per_second if isinstance(spec, LlamaCloudProvider) else None
+        pace = Pace(block.name, rate, clock=self.clock, patience=self.stop, book=self.book)
         turns = Limiter(
             self.at_once,
             clock=self.clock,
             random=random.random,
             patience=self.stop,
             tell=lambda why, seconds: self.listen(Waiting(f"{block.name}: {why}", seconds)),
+            pace=pace,
         )
-        secrets = tuple(self._secrets(self._specs[block.name]))
+        secrets = tuple(self._secrets(spec))
         return Means(
             clock=self.clock,
             random=random.random,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from reconciler.api.running import holder
 from reconciler.model.errors import SettingsError
+from reconciler.model.ports import Beside
 from reconciler.model.project import DEFAULT_SETTLE, FileState, ObjectState, PostgresState
 from reconciler.model.secret import FromEnvironment
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.adapters.stores.file import FileStore
     from reconciler.adapters.stores.postgres.address import Address
     from reconciler.model.audit import AuditLine
-    from reconciler.model.ports import Clock, Store, Tenure
+    from reconciler.model.ports import Clock, Store, Tenure, TurnBook
     from reconciler.model.project import ProjectFile, StateSpec
     from reconciler.model.shard import Shard
 
@@ -122,6 +123,11 @@ def holding(store: Store, timeout: float, shard: Shard | None) -> AbstractContex
         if isinstance(store, PostgresStore):
             return store.hold_shard(shard, timeout)
     return store.hold(timeout)
+
+
+def turn_book_of(session: Tenure) -> TurnBook | None:
+    """Where who works beside others books the turns of its requests; None for who is alone."""
+    return session.turn_book() if isinstance(session, Beside) else None
 
 
 def file_store_of(folder: Path, file: ProjectFile, clock: Clock) -> FileStore:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -287,6 +287,15 @@ class Tenure(Session, Protocol):
         ...
 
 
+@runtime_checkable
+class Beside(Protocol):
+    """What a session also is where its store lets others work beside it."""
+
+    def turn_book(self) -> TurnBook | None:
+        """Where they all book their requests' turns; None while nobody can be beside this one."""
+        ...
+
+
 class Opening(Tenure, Protocol):
     """A session of who is alone with the state, and opens a plan for others to carry out with it."""
 
@@ -361,6 +370,25 @@ class Store(Protocol):
             LockHeldError: somebody else held it all that time; the message says who and since when.
             StateError: it cannot be used.
         """
+        ...
+
+
+class TurnBook(Protocol):
+    """Where workers beside each other book when their requests may go. It may be called in any thread."""
+
+    def book(self, service: str, turns: int, rate: float | None) -> tuple[float, float]:
+        """Have so many turns, at so many a second, that nobody else has.
+
+        Gives in how many seconds the first of them is, and for how many seconds the service is to be left
+        alone. Without a rate there are no turns to be had, and only the latter counts.
+
+        Raises:
+            StateError: it cannot be used.
+        """
+        ...
+
+    def close(self, service: str, seconds: float) -> None:
+        """Have everybody leave a service alone for so long."""
         ...
 
 

@@ -44,6 +44,8 @@ class LlamaCloudProvider:
         base_url: the service, or None for what the environment says, else the North American one.
         api_key: where the key stands, or None for the variables that LlamaCloud's own SDK reads.
         settle: settle time in seconds.
+        requests_per_second: how many requests it gets at most, from all workers together; None for as many as
+            there are.
     """
 
     name: str
@@ -52,6 +54,7 @@ class LlamaCloudProvider:
     base_url: str | None = None
     api_key: FromEnvironment | None = None
     settle: float = DEFAULT_SETTLE
+    requests_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,8 +65,8 @@ FAULTS = (
     {"fault": "reset", "when": "before", "on": CREATE, "probability": 0.02},
     {"fault": "reset", "when": "before", "on": {"method": "GET"}, "probability": 0.01},
 )
-#: Seconds without any progress after which there will be none: what is in hand takes a few settle times.
-STUCK = 120
+#: Seconds without any progress after which there will be none. The longest of it is opening a large plan.
+STUCK = 600
 #: How a worker may end: well, killed, without its session, with something open, or with a create that failed.
 ENDS = (0, -9, 3, 5, 6)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -283,3 +284,33 @@ def test_a_cold_seat_that_was_left_at_once_is_cold_still(
     for _ in range(2):
         with opened("bob").hold_shard(FIRST, 0) as session:
             assert not session.journal.warm
+
+
+# Turns ----------------------------------------------------------------------------------------------
+
+
+def test_turns_that_workers_book_are_nobody_elses(opened: Callable[[str], PostgresStore]) -> None:
+    with opened("ada").hold_shard(FIRST, 0) as first, opened("bob").hold_shard(SECOND, 0) as second:
+        books = [session.turn_book() for session in (first, second)]
+        assert all(books)
+        starts = [book.book("cloud", 5, 0.5)[0] for book in books * 3 if book]
+        assert [round(later - earlier) for earlier, later in pairwise(starts)] == [10] * 5
+        assert books[0] is not None
+        assert books[0].book("other", 1, 1.0)[0] < 1
+        assert books[0].book("cloud", 1, None)[1] == 0.0
+
+
+def test_a_pause_is_everybodys_and_the_longest_counts(opened: Callable[[str], PostgresStore]) -> None:
+    with opened("ada").hold_shard(FIRST, 0) as first, opened("bob").hold_shard(SECOND, 0) as second:
+        one, other = first.turn_book(), second.turn_book()
+        assert one is not None
+        assert other is not None
+        one.close("cloud", 100)
+        one.close("cloud", 10)
+        assert 90 < other.book("cloud", 1, None)[1] <= 100
+        assert other.book("elsewhere", 1, None)[1] == 0.0
+
+
+def test_who_is_alone_books_nothing(opened: Callable[[str], PostgresStore]) -> None:
+    with opened("ada").hold(0) as session:
+        assert session.turn_book() is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import neighbour_town
 import pytest
-from neighbour_project import APPLY, ended, until
+from neighbour_project import APPLY, ended, requests, until
 from shared_project import shared_project
 
 if TYPE_CHECKING:
@@ -96,3 +97,24 @@ def test_what_makes_no_sense_is_a_usage_error(
     assert result.code == 64
     assert any(says in line for line in result.lines), result
     assert project.bytes() == before
+
+
+def test_workers_beside_each_other_book_their_requests_where_their_state_is(
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+) -> None:
+    service, documents = town
+    project = shared_project(tmp_path, service, documents, postgres, directories=1)
+    file = tmp_path / "reconciler.yaml"
+    file.write_text(file.read_text().replace('"settle"', '"requestsPerSecond": 2, "settle"', 1))
+    service.client.delete("/__admin/requests").raise_for_status()
+    began = time.monotonic()
+    done = project.run(*APPLY, "--shard", "1/1")
+    took = time.monotonic() - began
+    assert done.code == 0, done
+    sent = len(requests(service))
+    assert sent > 3
+    assert took >= (sent - 1) / 2
+    ((service_, ahead),) = postgres.run(
+        f"SELECT service, extract(epoch FROM free_at - clock_timestamp()) FROM {project.schema}.turns"
+    )
+    assert (service_, ahead < 1) == ("cloud", True)

@@ -25,6 +25,7 @@ from reconciler.model.errors import GivenUpError, RateLimitedError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from reconciler.adapters.providers.pace import Pace
     from reconciler.model.ports import Clock, Patience
 
 #: Seconds: whoever would have to wait longer for the door to open is sent away instead.
@@ -69,6 +70,7 @@ class Limiter:
         random: uniform in [0, 1), so that those who were told the same do not come back together.
         patience: waits, and says when waiting has no point any more.
         tell: told why everybody waits, and for how many seconds.
+        pace: how many requests a second there are; None for as many as their turns allow.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class Limiter:
         random: Callable[[], float],
         patience: Patience,
         tell: Callable[[str, float], None] = lambda _, __: None,
+        pace: Pace | None = None,
     ) -> None:
         self._most = at_once
         self._clock = clock
         self._random = random
         self._tell = tell
+        self._pace = pace
         self._allowed = float(at_once)
         self._under_way = 0
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -111,6 +115,10 @@ class Limiter:
         """
         await self._enter(urgent=urgent)
         try:
+            if self._pace is not None:
+                self._close(
+                    await self._pace.turn(), "another worker was told that the service asks for a pause"
+                )
             await self._door()
             yield Turn(self)
         finally:
@@ -174,10 +182,15 @@ class Limiter:
             pause = self._random() * min(LONGEST_BACKOFF, 2.0**self._refusals)
         else:
             return
+        self._close(pause, "the service asks for a pause")
+        if self._pace is not None:
+            self._pace.close(pause)
+
+    def _close(self, pause: float, why: str) -> None:
         opens = self._clock.monotonic() + pause
         if pause > 0 and opens > self._opens:
             self._opens = opens
-            self._tell("the service asks for a pause", pause)
+            self._tell(why, pause)
 
     def failed(self, round_: int) -> None:
         """The service did not answer, or with an error of its own."""

@@ -124,6 +124,7 @@ def _provider(name: str, spec: Mapping[str, Any], kinds: Kinds) -> ProviderSpec:
                 base_url=_base_url(spec),
                 api_key=_variable(spec),
                 settle=settle_time(spec["settle"]).total_seconds() if "settle" in spec else DEFAULT_SETTLE,
+                requests_per_second=spec.get("requestsPerSecond"),
             )
         case "talonic":
             return TalonicProvider(name=name, base_url=_base_url(spec), api_key=_variable(spec))

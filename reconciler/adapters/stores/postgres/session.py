@@ -19,6 +19,7 @@ from reconciler.adapters.stores.postgres.connection import explained, psycopg
 from reconciler.adapters.stores.postgres.rows import bring, frame_of, read_frame, text_of, united
 from reconciler.adapters.stores.postgres.seats import Seat, lock_number
 from reconciler.adapters.stores.postgres.tables import VERSION
+from reconciler.adapters.stores.postgres.turns import PostgresTurns
 from reconciler.adapters.stores.succession import OpenIntents, second_intent, successor, with_recovered
 from reconciler.adapters.stores.text import as_bytes, intent_to_json, settled_to_json
 from reconciler.model.errors import LockLostError
@@ -70,6 +71,7 @@ class PostgresSession:
         # One connection, and notes come in a thread of their own.
         self._using = threading.RLock()
         self._lost: LockLostError | None = None
+        self._turns: PostgresTurns | None = None
         self.idle = True
         self.lock = with_recovered(standing.lock, standing.journal.recovered)
         self.journal = standing.journal
@@ -157,6 +159,17 @@ class PostgresSession:
         with self._writing(warm=True):
             self._forget_outcomes()
         self._uncommitted = False
+
+    def turn_book(self) -> PostgresTurns | None:
+        """Where all who write beside this seat book the turns of their requests."""
+        if self._seat.shared and self._turns is None:
+            self._turns = PostgresTurns(self._address)
+        return self._turns
+
+    def end(self) -> None:
+        """Let go of what the session has beside its connection."""
+        if self._turns is not None:
+            self._turns.end()
 
     def take_over(self, lock: Lock, journal: JournalState) -> None:
         """Stand in for another store, in one transaction; what stood is kept as a row of ``backups``."""

@@ -173,9 +173,11 @@ class PostgresStore:
                 epoch, pid, warm = self._sit(connection, seat, deadline)
                 with connection.transaction():
                     standing = read_state(connection, project, self.shown, seat, warm=warm)
+            session = kind(self.address, connection, epoch=epoch, pid=pid, standing=standing, seat=seat)
             try:
-                yield kind(self.address, connection, epoch=epoch, pid=pid, standing=standing, seat=seat)
+                yield session
             finally:
+                session.end()
                 # Closing alone frees it as well, when the server gets to it; who waits shall not miss it.
                 with contextlib.suppress(psycopg().Error):
                     connection.execute("SELECT pg_advisory_unlock_all()")

@@ -8,7 +8,7 @@ is a script over the one before; what runs them is in `setup`.
 whole project to itself, 1 and up are shards, -1 and down are workers that share a plan (see `seats`).
 ``intents`` has one row a key, so that no two creates of one key are ever open, whoever writes them. ``joint``
 has the plan that workers share, ``work`` what of it is left to create, a row a directory, with the seat that
-has claimed it.
+has claimed it. ``turns`` says when the requests of all of them may go, a row a service.
 """
 
 from __future__ import annotations
@@ -94,6 +94,13 @@ CREATE TABLE work (
     task text NOT NULL
 );
 CREATE INDEX work_of_seat ON work (project, seat, number);
+CREATE TABLE turns (
+    project text NOT NULL,
+    service text NOT NULL,
+    free_at timestamptz NOT NULL,
+    closed_until timestamptz NOT NULL,
+    PRIMARY KEY (project, service)
+);
 """,
 )
 
@@ -111,6 +118,7 @@ APPLYING: Final = {
     "locks": ("INSERT", "UPDATE"),
     "outcomes": ("INSERT", "UPDATE", "DELETE"),
     "states": ("INSERT", "UPDATE"),
+    "turns": ("INSERT", "UPDATE"),
     "work": ("INSERT", "UPDATE", "DELETE"),
 }
 

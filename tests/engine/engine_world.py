@@ -364,6 +364,7 @@ class World:
                 stop=self.stop,
                 random=lambda: 0.5,
                 lock=session.lock,
+                shard=self.selection.shard,
             )
             return self.time.run(  # type: ignore[no-any-return]
                 self._apply(run, self.stop, limits or Limits(), approve=approve)

@@ -46,9 +46,10 @@ from reconciler.model.source import Source
 from reconciler.model.watched import FileStatus, JobOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
     from pathlib import Path
 
+    from reconciler.adapters.stores.file import FileSession
     from reconciler.model.audit import AuditLine
     from reconciler.model.batch import Configuration
     from reconciler.model.events import Event
@@ -352,8 +353,12 @@ class World:
         return self.time.run(self._plan(lock, journal.open))  # type: ignore[no-any-return]
 
     def apply(self, *, approve: bool = True, limits: Limits | None = None) -> Applied:
+        return self.under_lock(lambda run, _: self._apply(run, limits or Limits(), approve=approve))
+
+    def under_lock(self, work: Callable[[Run, FileSession], Coroutine[object, object, Applied]]) -> Applied:
+        """A run that does something else than to apply."""
         self.runs += 1
-        self.stop = Stop()
+        self.stop = stop = Stop()
         with self._store().hold(0) as session:
             run = Run(
                 id=f"run-{self.runs}",
@@ -361,14 +366,17 @@ class World:
                 session=session,
                 desired=self.desired,
                 audit=self.ledger,
-                stop=self.stop,
+                stop=stop,
                 random=lambda: 0.5,
                 lock=session.lock,
                 shard=self.selection.shard,
             )
-            return self.time.run(  # type: ignore[no-any-return]
-                self._apply(run, self.stop, limits or Limits(), approve=approve)
-            )
+
+            async def bound() -> Applied:
+                stop.bind(self.time, self.timeout)
+                return await work(run, session)
+
+            return self.time.run(bound())  # type: ignore[no-any-return]
 
     def warm(self) -> None:
         """Let a first run have closed the journal over a lockfile of its own, with nothing desired."""
@@ -449,8 +457,7 @@ class World:
         )
         return proposal.plan
 
-    async def _apply(self, run: Run, stop: Stop, limits: Limits, *, approve: bool) -> Applied:
-        stop.bind(self.time, self.timeout)
+    async def _apply(self, run: Run, limits: Limits, *, approve: bool) -> Applied:
         return await apply(
             run,
             limits=limits,

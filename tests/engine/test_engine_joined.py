@@ -159,6 +159,7 @@ def test_everything_that_is_free_is_created_and_handed_back_as_done(world: World
 
 
 def test_what_others_have_is_waited_for_and_taken_over_when_they_go(world: World) -> None:
+    world.at_once = 1
     first, *others = claims(world)
     (want, *_) = world.desired.batches
     world.service.put(want.key.directory)

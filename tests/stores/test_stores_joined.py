@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import subprocess
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import neighbour_town
 from emulator_process import emulator
-from neighbour_project import ended
+from neighbour_project import RECONCILER, Ended, ended
 from shared_project import shared_project
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from emulator_process import Emulator
-    from neighbour_project import Ended
     from postgres_server import Server
     from shared_project import SharedProject
 
@@ -71,6 +71,17 @@ STUCK = 600
 ENDS = (0, -9, 3, 5, 6)
 
 
+class Worker(NamedTuple):
+    """A process, and the file that it prints to."""
+
+    process: subprocess.Popen[bytes]
+    printed: Path
+
+    def ended(self) -> Ended:
+        code = self.process.wait()
+        return Ended(code, self.printed.read_text().splitlines() or [""])
+
+
 class Crew:
     """Workers on one plan; who has gone is replaced until the plan is through."""
 
@@ -79,12 +90,24 @@ class Crew:
         self.project, self.server, self.size = project, project.server, size
         self.draw = random.Random(seed)
         self.plan = _planned(project)
+        self._numbers = itertools.count(1)
         self.alive = [self._start() for _ in range(size)]
         self.ended: list[Ended] = []
         self.struck: Counter[str] = Counter()
 
-    def _start(self) -> subprocess.Popen[str]:
-        return self.project.start("apply", "--join", self.plan, "--parallelism", "4")
+    def _start(self) -> Worker:
+        """What it prints is more than a pipe holds that nobody reads."""
+        printed = self.project.folder / f"worker-{next(self._numbers)}"
+        where = ("--chdir", str(self.project.folder))
+        with printed.open("w") as file:
+            process = subprocess.Popen(
+                [*RECONCILER, *where, "apply", "--join", self.plan, "--parallelism", "4"],
+                env=self.project.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        return Worker(process, printed)
 
     def left(self) -> int:
         """How many creates are not done; as many as there are before the plan is opened."""
@@ -96,8 +119,7 @@ class Crew:
 
     def strike(self) -> None:
         """Kill one, and have another come."""
-        victim = self.draw.choice(self.alive)
-        victim.kill()
+        self.draw.choice(self.alive).process.kill()
         self.struck["killed"] += 1
         self.replace()
 
@@ -109,9 +131,9 @@ class Crew:
 
     def replace(self) -> None:
         """Have as many as there were, while anything is left to do."""
-        for process in [item for item in self.alive if item.poll() is not None]:
-            self.alive.remove(process)
-            self.ended.append(ended(process))
+        for worker in [item for item in self.alive if item.process.poll() is not None]:
+            self.alive.remove(worker)
+            self.ended.append(worker.ended())
             if self.ended[-1].code:
                 self.alive.append(self._start())
 
@@ -123,12 +145,12 @@ class Crew:
             time.sleep(0.05)
             if (now := self.left()) != before:
                 before, since = now, time.monotonic()
-            assert time.monotonic() - since < STUCK, [item.communicate()[0] for item in self._killed()]
+            assert time.monotonic() - since < STUCK, [item.ended().lines[-5:] for item in self._killed()]
         return bool(self.alive)
 
-    def _killed(self) -> list[subprocess.Popen[str]]:
-        for process in self.alive:
-            process.kill()
+    def _killed(self) -> list[Worker]:
+        for worker in self.alive:
+            worker.process.kill()
         return self.alive
 
 

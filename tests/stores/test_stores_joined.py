@@ -67,8 +67,9 @@ FAULTS = (
 )
 #: Seconds without any progress after which there will be none. The longest of it is opening a large plan.
 STUCK = 600
-#: How a worker may end: well, killed, without its session, with something open, or with a create that failed.
-ENDS = (0, -9, 3, 5, 6)
+#: How a worker may end: well, killed, without its session or (1) without a database before it had one, with
+#: something open, or with a create that failed.
+ENDS = (0, -9, 1, 3, 5, 6)
 
 
 class Worker(NamedTuple):

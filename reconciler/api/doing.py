@@ -7,7 +7,7 @@ All but `plan` hold the lock while they work. Each function brings a project and
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api.house import PARALLELISM, house_of
 from reconciler.api.running import address_of, run_to_end
@@ -16,7 +16,7 @@ from reconciler.engine.stop import Stop
 from reconciler.model.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.api.house import House
@@ -42,6 +42,7 @@ def plan(
     shard: Shard | None = None,
     parallelism: int = PARALLELISM,
     listen: Listener | None = None,
+    stop: Stop | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
 ) -> Plan:
@@ -57,10 +58,12 @@ def plan(
         shard: of these, a share; what is only watched is of no share.
         parallelism: how many requests may be under way at once.
         listen: told what happens meanwhile.
+        stop: asked to stop by whoever holds it; then there is no plan.
         environ: environment variables; those of this process by default.
         clock: time; the machine's by default.
 
     Raises:
+        StoppedError: it was to end before there was a plan.
         ManifestError: two desired batches are the same work, a name stands for nothing or for several
             directories, or a variable that is needed is not set.
         PinError: a pin would change although ``locked``.
@@ -71,7 +74,17 @@ def plan(
     """
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
     house = replace(house, trust=not refresh_all)
-    return run_to_end(house.plan(targets, _since(house, changed_since), locked=locked, shard=shard))
+    work = house.plan(targets, _since(house, changed_since), locked=locked, shard=shard)
+    return run_to_end(work if stop is None else _unless_over(work, stop, house.clock))
+
+
+async def _unless_over(work: Coroutine[Any, Any, Plan], stop: Stop, clock: Clock) -> Plan:
+    """A plan, unless it is to end before there is one."""
+    stop.bind(clock)
+    made = await stop.unless_over(work)
+    if made is None:
+        raise stop.error()
+    return made
 
 
 def apply(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.model.pushed import Pushed
 
 # Where providers look for a key if their block does not say.
-_USUAL_KEYS = frozenset({"LLAMA_CLOUD_API_KEY", "TALONIC_API_KEY"})
+USUAL_KEYS = frozenset({"LLAMA_CLOUD_API_KEY", "TALONIC_API_KEY"})
 
 
 def install_merging(folder: Path, environ: Mapping[str, str] | None) -> list[str]:
@@ -110,7 +110,7 @@ def secrets_of(file: ProjectFile) -> Iterator[str]:
     from reconciler.adapters.audit import KEY_VARIABLE
 
     yield KEY_VARIABLE
-    yield from _USUAL_KEYS
+    yield from USUAL_KEYS
     for spec in file.providers.values():
         match spec:
             case LocalProvider():

@@ -9,6 +9,7 @@ from reconciler.model import errors
 from reconciler.model.batch import Status
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
+from reconciler.model.rounds import RoundResult
 from reconciler.model.status import Health, Sync
 from reconciler.model.tracking import Happened
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.model.plan import Plan
     from reconciler.model.report import Report
     from reconciler.model.result import Applied
+    from reconciler.model.rounds import Round
     from reconciler.model.status import StatusReport, Waited
     from reconciler.model.tracking import TrackedChange
 
@@ -103,6 +105,23 @@ def of_apply(applied: Applied, *, waited: bool = False) -> int:
     if Outcome.NOT_STARTED in outcomes:
         return Exit.FAILED
     return Exit.ERROR if applied.ended else Exit.DONE
+
+
+_OF_ROUNDS = {
+    RoundResult.ERROR: Exit.ERROR,
+    RoundResult.INCOMPLETE: Exit.ERROR,
+    RoundResult.UNRESOLVED: Exit.UNRESOLVED,
+    RoundResult.FAILED: Exit.FAILED,
+    RoundResult.TIMED_OUT: Exit.TOO_LONG,
+    RoundResult.REFUSED: Exit.LIMIT,
+    RoundResult.STANDBY: Exit.LOCKED,
+}
+
+
+def of_rounds(last: Iterable[Round]) -> int:
+    """The exit code of a `run` that has had all its rounds: the worst of each project's last one."""
+    results = {done.result for done in last}
+    return next((code for result, code in _OF_ROUNDS.items() if result in results), Exit.DONE)
 
 
 def of_status(report: StatusReport) -> Exit:

@@ -29,6 +29,7 @@ from reconciler.cli.policy import policy_group
 from reconciler.cli.refresh import refresh_command
 from reconciler.cli.report import report_command
 from reconciler.cli.results import results_command
+from reconciler.cli.run import run_command as run_loop_command
 from reconciler.cli.shell import completion_command
 from reconciler.cli.state import state_group
 from reconciler.cli.status import status_command, wait_command
@@ -74,6 +75,7 @@ for _command in (
     report_command,
     schema_command,
     emulator_command,
+    run_loop_command,
     completion_command,
 ):
     cli.add_command(_command)

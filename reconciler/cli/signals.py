@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 from reconciler import api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from reconciler.cli.console import Console
 
 
 @contextlib.contextmanager
-def stopping(out: Console, says: str = "") -> Iterator[api.Stop]:
+def stopping(
+    out: Console, says: str = "", *, told: Callable[[int], None] = lambda _: None
+) -> Iterator[api.Stop]:
     """Within this context, SIGINT and SIGTERM ask to stop.
 
     Args:
         out: where it is said.
         says: what is said at the first one, or "".
+        told: called at the first one, in the signal's handler.
     """
     stop = api.Stop()
 
@@ -29,6 +32,7 @@ def stopping(out: Console, says: str = "") -> Iterator[api.Stop]:
         if stop.over:
             raise KeyboardInterrupt(number)
         stop.request(number)
+        told(number)
         if says:
             with contextlib.suppress(OSError):
                 out.note(f"\n{says}")

@@ -59,6 +59,11 @@ CASES: dict[tuple[str, ...], list[list[str]]] = {
     ("refresh",): [[], ["--format", "json"]],
     ("report",): [["--failed-files"], ["--offline", "--out", "offline.html"]],
     ("results",): [["--deep"], ["--format", "csv"]],
+    ("run",): [
+        ["--once"],
+        ["--once", "--auto-approve", "--log-format", "json"],
+        ["--once", "--git-remote", "https://someone:secret@nowhere.test/"],
+    ],
     ("schema",): [["lock"], ["no-such-kind"]],
     ("state", "init"): [[], ["--print-sql", "--apply-role", "applier"]],
     ("state", "migrate"): [["--from", "{type: file, path: old.lock}"], ["--to", "{type: nowhere}"]],

@@ -12,17 +12,21 @@ import os
 import re
 import signal
 import subprocess
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler.model.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
 #: Seconds for one call of git: hooks and big repositories take their time, and nobody waits for ever.
 GIT_TIMEOUT = 600.0
+
+# How often is asked whether a call is still wanted, in seconds.
+_ASKED_EVERY = 0.2
 
 # What leads git elsewhere, or has it say more than anybody asked for.
 _NOT_FOR_GIT = frozenset(
@@ -80,11 +84,13 @@ class Git:
         folder: where it works.
         environ: what it gets.
         settings: ``NAME=VALUE`` that hold for its calls alone.
+        over: whether whoever calls it is to end, so that nobody wants the answer any more; None for never.
     """
 
     folder: Path
     environ: Mapping[str, str]
     settings: tuple[str, ...] = ()
+    over: Callable[[], bool] | None = None
 
     def at(self, folder: Path, *settings: str) -> Git:
         """The same in another folder, with more settings."""
@@ -98,7 +104,7 @@ class Git:
             given: paths for its standard input, each ended by a NUL.
 
         Raises:
-            StateError: there is no git, or it did not end.
+            StateError: there is no git, it did not end, or nobody wants the answer any more.
         """
         options = [part for setting in ("core.fsmonitor=false", *self.settings) for part in ("-c", setting)]
         command = ["git", *options, "-C", str(self.folder), *words]
@@ -117,7 +123,7 @@ class Git:
             ) from error
         try:
             content = "".join(f"{item}\0" for item in given).encode("utf-8", "surrogateescape")
-            out, err = process.communicate(content, timeout=GIT_TIMEOUT)
+            out, err = self._talk(process, content, words[0])
         except subprocess.TimeoutExpired as error:
             raise StateError(
                 f"git {words[0]} did not end within {GIT_TIMEOUT:.0f} s",
@@ -127,6 +133,27 @@ class Git:
         finally:
             _end(process)
         return Answer(process.returncode, _text(out), redacted(_text(err)))
+
+    def _talk(self, process: subprocess.Popen[bytes], content: bytes, word: str) -> tuple[bytes, bytes]:
+        """Give it its input, and what it says once it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in bearable time.
+            StateError: nobody wants the answer any more.
+        """
+        if self.over is None:
+            return process.communicate(content, timeout=GIT_TIMEOUT)
+        until = time.monotonic() + GIT_TIMEOUT
+        given: bytes | None = content
+        while True:
+            try:
+                return process.communicate(given, timeout=_ASKED_EVERY)
+            except subprocess.TimeoutExpired:
+                given = None  # it has it
+                if time.monotonic() >= until:
+                    raise
+                if self.over():
+                    raise StateError(f"git {word} was ended", where=str(self.folder)) from None
 
     def must(self, *words: str, what: str, given: Sequence[str] = (), **more: str) -> str:
         """Run git and give what it printed, without white space around it.

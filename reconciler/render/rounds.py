@@ -44,7 +44,7 @@ _MESSAGES = {
     RoundResult.UNCHANGED: "nothing to do",
     RoundResult.OBSERVED: "not applied: --auto-approve was not given",
     RoundResult.PAUSED: "not applied: the pause file is there",
-    RoundResult.STANDBY: "not applied: another holds the lock",
+    RoundResult.STANDBY: "not applied",
     RoundResult.REFUSED: "not applied: a limit, a window, a policy or a protection is in the way",
     RoundResult.INCOMPLETE: "something could not be seen",
     RoundResult.STOPPED: "stopped",
@@ -120,6 +120,7 @@ def _ended(
         for item in done.error.diagnostics:
             yield _said("diagnostic", str(item), "error", done.project)
     error = _error(done.error, in_short)
+    told = {"error": error} if error else {}
     then = "" if following is None else f"; next in {following:.0f} s"
     message = f"{done.result}: {_sentence(done, error)} ({done.seconds:.1f} s{then})"
     counts = {} if done.plan is None else {"plan": _counts(done)}
@@ -137,7 +138,7 @@ def _ended(
         }
         | counts
         | applied
-        | error
+        | told
     )
 
 
@@ -148,6 +149,8 @@ def _level(done: Round) -> str:
 
 
 def _sentence(done: Round, error: Record) -> str:
+    if done.result is RoundResult.STANDBY:
+        return f"{_MESSAGES[done.result]}: {error.get('what', '')}"  # what to do about it is to wait
     if error:
         what = f"{error['where']}: {error['what']}" if error["where"] else error["what"]
         parts = [what, *(error[name] for name in ("why", "next") if error[name])]

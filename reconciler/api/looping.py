@@ -96,6 +96,10 @@ class Hub:
         """Have every project looked at now. From signal handlers, too."""
         self.bell.ring(Why.HANGUP)
 
+    def hint(self) -> None:
+        """Say that there may be something to see. From any thread."""
+        self.bell.ring(Why.WEBHOOK)
+
     def wake(self) -> None:
         """Have the loop see that it is to end. From signal handlers, too."""
         self.bell.ring(None)
@@ -134,7 +138,7 @@ def run_loop(settings: LoopSettings, hub: Hub, *, stop: Stop, tell: LoopListener
             stack.callback(checkout.close)
         address = ""
         if settings.listen is not None:
-            address = stack.enter_context(_listening(settings, pulse, hub.bell, listeners, told))
+            address = stack.enter_context(_listening(settings, pulse, hub, listeners, told))
         elif settings.secret_env or settings.secret_file:
             raise SettingsError(
                 "webhooks come over HTTP, and the loop does not listen",
@@ -237,7 +241,7 @@ def _alive(pulse: Pulse, terms: Terms, tell: LoopListener) -> Callable[[], None]
 def _listening(
     settings: LoopSettings,
     pulse: Pulse,
-    bell: QueueBell,
+    hub: Hub,
     listeners: list[LoopListener],
     tell: LoopListener,
 ) -> Iterator[str]:
@@ -260,7 +264,7 @@ def _listening(
         ) from error
     with (
         contextlib.closing(listening(*settings.listen)) as listener,
-        Endpoints(listener, _paths(pulse, metrics, webhook, bell, tell)).serving(),
+        Endpoints(listener, served_paths(pulse, metrics, webhook, hub, tell)).serving(),
     ):
         yield address_of(listener)
 
@@ -280,9 +284,10 @@ def _webhook(settings: LoopSettings) -> Webhook | None:
     return Webhook(SecretFile(settings.secret_file), time.time) if settings.secret_file else None
 
 
-def _paths(
-    pulse: Pulse, metrics: Metrics, webhook: Webhook | None, bell: QueueBell, tell: LoopListener
+def served_paths(
+    pulse: Pulse, metrics: Metrics, webhook: Webhook | None, hub: Hub, tell: LoopListener
 ) -> Mapping[str, endpoints.Path]:
+    """What is answered where: probes, metrics, and webhooks where there is a secret."""
     from reconciler.adapters.loop.endpoints import Path as At
     from reconciler.adapters.loop.endpoints import Reply
     from reconciler.adapters.loop.webhook import LARGEST_BODY
@@ -304,7 +309,7 @@ def _paths(
         verdict = webhook.judge(request.body, request.headers.get("lc-signature"))
         tell(Called(verdict, 1))
         if verdict is Verdict.ACCEPTED:
-            bell.ring(Why.WEBHOOK)
+            hub.hint()
         text = json.dumps({"verdict": verdict.value})
         return Reply(_STATUS[verdict], text.encode() + b"\n", _JSON)
 

@@ -18,7 +18,7 @@ import click
 from reconciler.api.looping import Hub, LoopSettings, run_loop
 from reconciler.cli.console import LOG_LEVELS, Console, echo, json_line
 from reconciler.cli.exits import of_rounds
-from reconciler.cli.options import duration, parallelism_option, timeout_option, with_options
+from reconciler.cli.options import duration, parallelism_option, some_duration, with_options
 from reconciler.cli.signals import stopping
 
 if TYPE_CHECKING:
@@ -155,7 +155,13 @@ _around = (
     allow_from_autoenv=False,
     help="Apply what plans have to do. Without it, they are only made and told of.",
 )
-@with_options(timeout_option, parallelism_option, *_around)
+@click.option(
+    "--timeout",
+    callback=some_duration,
+    metavar="DURATION",
+    help="Let an apply take so long once it has the lock, then stop it cleanly; the next round goes on.",
+)
+@with_options(parallelism_option, *_around)
 def run_command(
     *,
     projects: tuple[str, ...],
@@ -172,11 +178,11 @@ def run_command(
     log_level: str,
     **rest: Any,  # noqa: ANN401 - the options above that the settings call the same
 ) -> int:
-    """Plan and apply again and again: the loop that never sleeps. docs/loop.md is for whoever is on call.
+    """Plan and apply again and again: the loop that never sleeps.
 
     Each round reads the manifests, plans, and applies if there is something to do; what goes wrong in one
     project stops no other. Of several processes with one state, one at a time applies: the store's lock says
-    which. SIGHUP has every project looked at now.
+    which. SIGHUP has every project looked at now. docs/loop.md is for whoever is on call.
 
     Ctrl-C or SIGTERM once: what is in flight is finished and recorded. Twice: at once.
     """

@@ -78,7 +78,7 @@ def test_each_command_line_of_running_text_runs(tmp_path: Path) -> None:
             if "emulator" in typed:  # which serves until it is ended: tests/emulator has its options
                 continue
             if typed.startswith("reconciler run"):  # which goes on until it is ended
-                typed += " --once"  # noqa: PLW2901 - what is typed
+                typed += " --once"
             said = shell.run(typed)
             if any("without a terminal to ask on" in part for part in said):
                 said = shell.run(f"{typed} --auto-approve")

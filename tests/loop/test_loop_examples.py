@@ -119,7 +119,11 @@ def test_each_alert_is_about_metrics_that_there_are(rule: dict[str, Any]) -> Non
     names = set(re.findall(r"\breconciler_\w+", rule["expr"]))
     assert names
     assert {name for name in names if not re.search(rf"^{name}[ {{]", text, re.MULTILINE)} == set()
-    words: dict[str, set[Any]] = {"result": set(RoundResult), "action": set(ActionKind), "verdict": set(Verdict)}
+    words: dict[str, set[Any]] = {
+        "result": set(RoundResult),
+        "action": set(ActionKind),
+        "verdict": set(Verdict),
+    }
     for label, value in re.findall(r"\{(\w+)=\"([^\"]+)\"\}", rule["expr"]):
         assert value in {item.value for item in words[label]}
 

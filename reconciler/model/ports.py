@@ -163,8 +163,8 @@ class Creator(Provider, Protocol):
         """Send one create, once. Never raises a `ServiceError`: what became of it is the value (C4).
 
         A request may have to wait for its turn. Right before the first byte ``objection`` is asked: the
-        create is sent if it gives "", and is `Withheld` if it gives a reason. What it raises is passed on,
-        and nothing was sent.
+        create is sent if it gives "", and is `Withheld` if it gives a reason. It may be asked again for as
+        long as what was sent cannot be carried out. What it raises is passed on, and nothing was sent.
         """
         ...
 

@@ -20,8 +20,8 @@ from reconciler.adapters.providers import transport
 from reconciler.adapters.providers.connection import connect
 from reconciler.adapters.providers.llamacloud import LlamaCloud
 from reconciler.model.batch import Batch, JobType, Key, Status
-from reconciler.model.errors import ServiceError, UnavailableError, UnexpectedReplyError
-from reconciler.model.intent import Created, NotSent, Rejected, SendOutcome, Unanswered
+from reconciler.model.errors import LockLostError, ServiceError, UnavailableError, UnexpectedReplyError
+from reconciler.model.intent import Created, NotSent, Rejected, SendOutcome, Unanswered, Withheld
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -231,6 +231,47 @@ def test_a_reset_after_the_request_leaves_it_unanswered() -> None:
         connection.reset()
 
     assert create(serve) == (Unanswered(f"{WHERE}: the service did not answer: ReadError"), 1)
+
+
+def test_c1_whether_it_may_go_is_asked_again_when_nothing_but_the_body_is_missing() -> None:
+    """A connection may have been waited for meanwhile; headers alone can be carried out by nobody."""
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    answers = iter(["", "the look is too old"])
+
+    async def serve(connection: Connection) -> None:
+        heard.put_nowait(await connection.reader.read())
+
+    async def scenario() -> tuple[SendOutcome, bytes]:
+        async with serving(serve) as server, cloud(server.where) as provider:
+            outcome = await provider.create(KEY, [], objection=lambda: next(answers))
+            return outcome, await heard.get()
+
+    outcome, sent = asyncio.run(scenario())
+    assert outcome == Withheld("the look is too old")
+    head, _, body = sent.partition(b"\r\n\r\n")
+    assert (head.split()[0], body) == (b"POST", b"")
+    assert b"Content-Length: 0" not in head
+
+
+def test_c1_a_lock_that_is_lost_while_a_connection_is_made_stops_the_create() -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    answers: list[Exception | None] = [None, LockLostError("the lease ran out")]
+
+    def objection() -> str:
+        if error := answers.pop(0):
+            raise error
+        return ""
+
+    async def serve(connection: Connection) -> None:
+        heard.put_nowait(await connection.reader.read())
+
+    async def scenario() -> bytes:
+        async with serving(serve) as server, cloud(server.where) as provider:
+            with pytest.raises(LockLostError):
+                await provider.create(KEY, [], objection=objection)
+            return await heard.get()
+
+    assert asyncio.run(scenario()).endswith(b"\r\n\r\n")
 
 
 def test_silence_after_the_request_leaves_it_unanswered() -> None:

@@ -39,7 +39,7 @@ from reconciler.adapters.providers.wording import one_line
 from reconciler.model.errors import NotSentError, ServiceError, UnavailableError, UnexpectedReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from reconciler.model.kind import Turns
     from reconciler.model.ports import Clock
@@ -167,11 +167,12 @@ class Transport:
 
         Args:
             request: what to send.
-            objection: asked right before the first byte; what it gives, unless "", is why not to send. Who
-                brings one has the next turn.
+            objection: what it gives, unless "", is why not to send. It is asked when the turn has come, and
+                over a network once more when a connection stands and all that is missing is the body: a
+                request without the body that it announces is none. Who brings one has the next turn.
 
         Raises:
-            WithheldError: there was an objection, and nothing was sent.
+            WithheldError: there was an objection, and nothing was sent that could be carried out.
             NotSentError: not a byte of the request left this machine (see above).
             RateLimitedError: likewise, since the service asks for a longer pause than anybody waits.
             UnavailableError: it may have, and no whole reply came.
@@ -184,7 +185,7 @@ class Transport:
                 raise WithheldError(why)
             begun = self._clock.monotonic()
             try:
-                reply = await self._exchange(request, where)
+                reply = await self._exchange(request, where, objection)
             except ServiceError as error:
                 turn.failed()
                 _LOG.debug("%s?%s: %s (%s)", where, query, error.what, error.why)
@@ -198,7 +199,9 @@ class Transport:
         )
         return reply
 
-    async def _exchange(self, request: Request, where: str) -> Reply:
+    async def _exchange(
+        self, request: Request, where: str, objection: Callable[[], str] | None = None
+    ) -> Reply:
         try:
             built = self._client.build_request(
                 request.method,
@@ -206,6 +209,7 @@ class Transport:
                 params=request.query or None,
                 content=request.body,
                 headers={"Content-Type": "application/json"} if request.body is not None else None,
+                extensions={"trace": _last_check(objection)} if objection is not None else None,
             )
         except (httpx.InvalidURL, UnicodeError) as error:
             raise NotSentError("the request cannot be written", where=where, why=str(error)) from error
@@ -280,6 +284,20 @@ class Transport:
     def _cause(self, error: Exception) -> Exception | None:
         """The error to chain, unless its message repeats the key, as a hostile status line could."""
         return error if self._redacted(str(error)) == str(error) else None
+
+
+def _last_check(objection: Callable[[], str]) -> Callable[[str, object], Awaitable[None]]:
+    """Asks once more at the last step of httpcore's that comes before the service can do anything (C1).
+
+    A connection may have been waited for since the turn came: for a name, TCP, TLS. What is raised here ends
+    the request, and its connection with it.
+    """
+
+    async def trace(step: str, _: object) -> None:
+        if step.endswith(".send_request_body.started") and (why := objection()):
+            raise WithheldError(why)
+
+    return trace
 
 
 async def _body(response: httpx.Response, where: str) -> bytes:

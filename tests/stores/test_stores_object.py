@@ -15,6 +15,7 @@ from store_shelf import object_store
 from store_values import Some
 
 from reconciler.adapters.stores.object import lease as leases
+from reconciler.adapters.stores.object.session import Page
 from reconciler.model.errors import LockHeldError, LockLostError, StateError
 from reconciler.model.intent import Closing, Settled
 
@@ -226,6 +227,20 @@ def test_a_write_that_comes_between_a_takeover_and_its_fence_is_read(world: Worl
         with world.store("bob@sofa").hold(0) as new:
             assert struck
             assert [intent.id for intent in new.journal.open] == ["int-1"]
+
+
+def test_who_slept_while_it_took_the_lock_takes_nothing_from_the_one_that_came_after(
+    world: World, some: Some
+) -> None:
+    """Frozen between its lease and the fence: to fence then would refuse the writes of the one that holds."""
+    with world.store().hold(0) as first, _frozen(first) as old:
+        world.age(30 + 150 + leases.MARGIN)
+        with world.store("bob@sofa").hold(0) as new:
+            for name in ("journal", "lockfile"):
+                with pytest.raises(LockLostError, match="another session has taken the lock since"):
+                    Page(old._bucket, name, old._lease.epoch)
+            new.note([some.intent()])
+            new.commit(some.lock())
 
 
 def _noted(some: Some) -> bytes:

@@ -42,12 +42,15 @@ class Page:
         """Make it this session's own.
 
         Raises:
+            LockLostError: a later session has done so.
             StateError: it changes again and again, or cannot be read or written.
         """
         self._bucket, self._name, self._epoch, self._number = bucket, name, epoch, 0
         for _ in range(_FENCES):
             there = bucket.read(name)
-            self.text = text_of(there, f"{bucket.shown}/{name}")
+            whose, self.text = _parted(there, f"{bucket.shown}/{name}")
+            if whose > epoch:  # who slept on its way here shall not take it from the one that came after
+                raise self._taken()
             try:
                 self._tag = bucket.write(name, self._whole(self.text), over=there.tag if there else None)
             except ConflictError:
@@ -66,13 +69,16 @@ class Page:
         try:
             self._tag = self._bucket.write(self._name, self._whole(text), over=self._tag)
         except ConflictError:
-            raise LockLostError(
-                "another session has taken the lock since",
-                where=f"{self._bucket.shown}/{self._name}",
-                why="nothing was sent after that was seen",
-                next="Run apply again; it looks before it creates",
-            ) from None
+            raise self._taken() from None
         self.text = text
+
+    def _taken(self) -> LockLostError:
+        return LockLostError(
+            "another session has taken the lock since",
+            where=f"{self._bucket.shown}/{self._name}",
+            why="nothing was sent after that was seen",
+            next="Run apply again; it looks before it creates",
+        )
 
     def _whole(self, text: bytes) -> bytes:
         head = {"formatVersion": 1, "epoch": self._epoch, "number": self._number}
@@ -85,11 +91,17 @@ def text_of(there: Object | None, where: str) -> bytes:
     Raises:
         StateError: the first line is none of ours, or of a newer version.
     """
+    return _parted(there, where)[1]
+
+
+def _parted(there: Object | None, where: str) -> tuple[int, bytes]:
+    """The epoch of the session that wrote it, and the text."""
     if there is None:
-        return b""
-    head, _, text = there.content.partition(b"\n")
+        return 0, b""
+    line, _, text = there.content.partition(b"\n")
     try:
-        version = json.loads(head)["formatVersion"]
+        head = json.loads(line)
+        version, epoch = head["formatVersion"], int(head.get("epoch", 0))
     except (ValueError, TypeError, KeyError) as error:
         raise StateError(
             "this object is none that reconciler wrote", where=where, next="state.url names another path?"
@@ -100,7 +112,7 @@ def text_of(there: Object | None, where: str) -> bytes:
             where=where,
             next="Upgrade: pip install --upgrade batch-reconciler",
         )
-    return text
+    return epoch, text
 
 
 def together(lockfile: bytes, journal: Journal, shown: str) -> tuple[Lock, JournalState]:

@@ -13,7 +13,8 @@ from reconciler.core.record import recorded
 from reconciler.engine.listing import FATAL, Pass, look, renamed
 from reconciler.engine.observe import places, recorded_ids
 from reconciler.engine.resolve import Absent, Found, StillOpen, resolve
-from reconciler.model.events import Waiting
+from reconciler.model.errors import StateError
+from reconciler.model.events import Waiting, Warned
 from reconciler.model.intent import (
     Closing,
     Created,
@@ -234,7 +235,16 @@ class _Create:
             evidence=intent.evidence,
             directory_name=self.action.directory_name,
         )
-        await run.settle(intent, Closing.CREATED, entry=entry)
+        try:
+            await run.settle(intent, Closing.CREATED, entry=entry)
+        except StateError:  # nobody else has heard of this batch yet
+            run.eyes.listen(
+                Warned(
+                    f"{intent.address}: {created.batch.id} was created, and could not be written down;"
+                    " the next apply looks for it"
+                )
+            )
+            raise
         run.finish(self.action, Outcome.CREATED, batch=created.batch, request_id=created.request_id)
 
     async def _unanswered(self, intent: Intent, why: str) -> bool:

@@ -24,6 +24,7 @@ import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 _NEVER = 60
 _NUMBERS = itertools.count(1)
@@ -41,14 +42,34 @@ class Buckets:
         return f"s3://{BUCKET}/world-{next(_NUMBERS)}"
 
 
+_MOTO = """\
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from moto.s3 import models
+from moto.server import main
+
+ahead = sys.argv.pop()
+if ahead:
+    now = models.utcnow
+    models.utcnow = lambda: now() + timedelta(seconds=float(Path(ahead).read_text()))
+main()
+"""
+
+
 @contextlib.contextmanager
-def moto() -> Iterator[Buckets]:
-    """moto's S3 server, gone afterwards."""
+def moto(ahead: Path | None = None) -> Iterator[Buckets]:
+    """moto's S3 server, gone afterwards.
+
+    Args:
+        ahead: a file with the seconds by which its clock is ahead of ours.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-c", _MOTO, "-H", "127.0.0.1", "-p", str(port), str(ahead or "")],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

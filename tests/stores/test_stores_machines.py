@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import neighbour_town
-from neighbour_project import APPLY, Project
-from object_servers import CREDENTIALS
-from store_shelf import object_store
+from bucket_project import BucketProject
+from neighbour_project import APPLY
 
 from reconciler.adapters.stores.lockfile import read_lock
 
@@ -20,38 +17,7 @@ if TYPE_CHECKING:
     from emulator_process import Emulator
     from object_servers import Buckets
 
-    from reconciler.model.intent import JournalState
-    from reconciler.model.lock import Lock
-
 town = neighbour_town.town
-
-
-@dataclass
-class BucketProject(Project):
-    """The same as in tests/neighbours, with ``state`` in a bucket."""
-
-    endpoint: str = field(default="", kw_only=True)
-    url: str = field(default="", kw_only=True)
-
-    def write(self) -> None:
-        super().write()
-        file = self.folder / "reconciler.yaml"
-        document: dict[str, Any] = json.loads(file.read_text())
-        document["spec"]["state"] = {"type": "object", "url": self.url, "endpoint": self.endpoint}
-        file.write_text(json.dumps(document, indent=2) + "\n")
-
-    @property
-    def environment(self) -> dict[str, str]:
-        names = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
-        given = {names[name]: value for name, value in CREDENTIALS.items() if name in names}
-        return {**super().environment, **given, "AWS_REGION": "us-east-1"}
-
-    def state(self) -> tuple[Lock, JournalState]:
-        store = object_store(self.url, self.endpoint, "the test")
-        bucket = type(store.bucket)(
-            self.url, "neighbours", {"endpoint": self.endpoint, **CREDENTIALS}, {"allow_http": True}
-        )
-        return type(store)(bucket, "neighbours", "the test", store.terms).read()
 
 
 def test_what_one_runner_did_the_next_one_knows(

@@ -166,8 +166,8 @@ def acquire(bucket: Bucket, terms: Terms, holder: str, timeout: float) -> Lease:
             except ConflictError:
                 if ticks() < deadline:
                     continue
-                what = "the lock was taken by another in this moment"
-                raise LockHeldError(what, where=bucket.shown) from None
+                what, help_ = "the lock was taken by another in this moment", "Wait with --lock-timeout 10m"
+                raise LockHeldError(what, where=bucket.shown, next=help_) from None
             return Lease(bucket, taken, tag, begun)
         assert before is not None
         if ticks() >= deadline:

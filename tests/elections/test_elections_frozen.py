@@ -92,7 +92,7 @@ def _check_told(freeze: Freeze) -> None:
         f"after {SEND}",
     )
     told_of = [line for line in freeze.old.lines if "was created, and could not be written down" in line]
-    assert len(told_of) == (replied or freeze.window), freeze.story
+    assert len(told_of) >= (replied or freeze.window), freeze.story  # or it froze while it noted that
 
 
 def _summary(store: str, freezes: Sequence[Freeze]) -> None:

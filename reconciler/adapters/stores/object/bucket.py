@@ -24,6 +24,9 @@ _CREDENTIALS = (
     "They need to get, put, list and delete objects below that path, and come from the environment, such as"
     " AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS or AZURE_STORAGE_ACCOUNT_KEY"
 )
+_PROBE = "probe/"
+# What obstore's client says of a request that came to nothing, before it says why.
+_FRAME = re.compile(r"(Generic \w+ error: )?Error performing \w+ \S+ in \S+ - ")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 
@@ -172,7 +175,7 @@ class Bucket:
         Raises:
             StateError: the service ignores a condition, or cannot be used.
         """
-        name = f"probe/{uuid.uuid4().hex}"
+        name = f"{_PROBE}{uuid.uuid4().hex}"
         first = self.write(name, b"first", over=None)
         ignored = []
         with contextlib.suppress(ConflictError):
@@ -202,7 +205,8 @@ class Bucket:
     def _explained(self, name: str) -> Iterator[None]:
         """Map what the service says. Conditions that do not hold and objects that are not there pass."""
         errors = obstore().exceptions
-        where = f"{self.shown}/{name}"
+        # What the probe writes has a name of its own each time, and is gone again.
+        where = self.shown if name.startswith(_PROBE) else f"{self.shown}/{name}"
         try:
             yield
         except (errors.AlreadyExistsError, errors.PreconditionError):
@@ -248,7 +252,7 @@ def _said(error: Exception) -> str:
     code, message = _CODE.search(text), _MESSAGE.search(text)
     if code:
         return code[1] + (f": {message[1]}" if message else "")
-    return _first_line(text)
+    return _FRAME.sub("", _first_line(text))
 
 
 def _first_line(text: str) -> str:

@@ -30,7 +30,7 @@ from shared_project import SharedProject, shared_project
 
 from reconciler.adapters.audit import verify
 from reconciler.adapters.stores.object.lease import MARGIN, Terms
-from reconciler.adapters.stores.postgres.store import lock_number
+from reconciler.adapters.stores.postgres.seats import lock_number
 from reconciler.api.stores import fetch_audit
 
 if TYPE_CHECKING:

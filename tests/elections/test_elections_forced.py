@@ -24,8 +24,9 @@ from store_shelf import object_store
 
 from reconciler.adapters.stores.object import lease as leases
 from reconciler.adapters.stores.postgres.address import address_of
+from reconciler.adapters.stores.postgres.seats import lock_number
 from reconciler.adapters.stores.postgres.setup import initialise
-from reconciler.adapters.stores.postgres.store import PostgresStore, lock_number
+from reconciler.adapters.stores.postgres.store import PostgresStore
 from reconciler.model.errors import LockHeldError
 
 if TYPE_CHECKING:

@@ -113,7 +113,7 @@ FATAL: password authentication failed for user "postgres"
 
 
 def test_tables_of_a_newer_version(bin_: Path, shared: SharedProject, postgres: Server) -> None:
-    postgres.run(f"UPDATE {shared.schema}.format SET version = 99")
+    postgres.run(f"INSERT INTO {shared.schema}.format (version, tool) VALUES (99, 'a later one')")
     expected = f"""\
 Error: postgres schema {shared.schema}, project neighbours: the tables are of format 99, which is newer
   why: this version of reconciler knows formats up to {VERSION}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.house import PARALLELISM, house_of
-from reconciler.api.running import address_of, run_to_end
+from reconciler.api.running import address_of, awaited, once_broken_silent, run_to_end
 from reconciler.api.stores import holding
 from reconciler.engine.stop import Stop
 from reconciler.model.errors import SettingsError
@@ -148,7 +148,9 @@ def apply(
     house = house_of(project, environ, clock=clock, listen=listen, parallelism=parallelism)
     house = replace(house, approved_by=approved_by, trust=not refresh_all)
     since = _since(house, changed_since) if saved is None else saved.since
-    with holding(house.store(), lock_timeout, shard) as session:
+    store = house.store()
+    tell = once_broken_silent(house.listen)
+    with awaited(lambda most: holding(store, most, shard), lock_timeout, tell) as session:
         return run_to_end(
             house.apply(
                 session,

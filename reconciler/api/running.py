@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.model.batch import Address
-from reconciler.model.errors import SettingsError
-from reconciler.model.events import Planned
+from reconciler.model.errors import LockHeldError, SettingsError
+from reconciler.model.events import Planned, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from reconciler.model.events import Event, Listener
     from reconciler.model.ports import Clock
 
 _Result = TypeVar("_Result")
+_Held = TypeVar("_Held")
 
 
 def run_to_end(work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -68,6 +71,34 @@ def once_broken_silent(listen: Listener) -> Listener:
 
 def silent(event: Event) -> None:
     """Nobody listens."""
+
+
+@contextlib.contextmanager
+def awaited(
+    take: Callable[[float], AbstractContextManager[_Held]], timeout: float, listen: Listener
+) -> Iterator[_Held]:
+    """Hold a lock, and tell by whom it is held where it has to be waited for.
+
+    Args:
+        take: takes it, waiting up to so many seconds.
+        timeout: seconds.
+        listen: told who holds it.
+
+    Raises:
+        LockHeldError: somebody else held it all that time.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(take(0.0))
+        except LockHeldError as error:
+            if timeout <= 0:
+                raise
+            who = error.what
+        else:
+            yield held
+            return
+        listen(Waiting(who, timeout))
+        yield stack.enter_context(take(timeout))
 
 
 def address_of(text: str) -> Address:

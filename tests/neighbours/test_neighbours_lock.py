@@ -58,24 +58,26 @@ def _waits_at(journal: Path, process: subprocess.Popen[str]) -> bool:
     return False
 
 
-def _held_by(holder: subprocess.Popen[str]) -> list[re.Pattern[str]]:
+def _by(holder: subprocess.Popen[str]) -> str:
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         user = str(os.getuid())
     who = re.escape(f"{user}@{socket.gethostname()} (process {holder.pid})")
+    return rf"the lock is held by {who} since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
+
+
+def _held_by(holder: subprocess.Popen[str], waiting: int = 0) -> list[re.Pattern[str]]:
     return [
-        re.compile(
-            rf"Error: reconciler\.lock\.journal: the lock is held by {who}"
-            r" since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
-        ),
+        *([re.compile(f"    waiting {waiting} s: {_by(holder)}")] if waiting else []),
+        re.compile(rf"Error: reconciler\.lock\.journal: {_by(holder)}"),
         re.compile(r"  next: Wait with --lock-timeout 10m; a lock never outlives the process that holds it"),
     ]
 
 
-def _assert_held(refused: Ended, holder: subprocess.Popen[str]) -> None:
+def _assert_held(refused: Ended, holder: subprocess.Popen[str], waiting: int = 0) -> None:
     assert refused.code == 3, refused
-    expected = _held_by(holder)
+    expected = _held_by(holder, waiting)
     assert len(refused.lines) == len(expected), refused
     for line, pattern in zip(refused.lines, expected, strict=True):
         assert pattern.fullmatch(line), (line, pattern.pattern)
@@ -97,15 +99,17 @@ def test_at_once_one_works_the_others_say_for_whom_and_who_waits_finds_nothing_t
                 _assert_held(refused, holder)
             before = project.bytes()
             assert project.run("plan").lines[-1] == "Plan: 3 to create (3 files)."
-            _assert_held(project.run(*APPLY, "--lock-timeout", "1s"), holder)
+            _assert_held(project.run(*APPLY, "--lock-timeout", "1s"), holder, waiting=1)
             assert project.bytes() == before  # neither took or wrote anything
             waiting = [project.start(*APPLY, "--lock-timeout", "60s") for _ in range(count - 1)]
             if sys.platform == "linux":
                 until("all wait at the lock", lambda: all(_waits_at(journal, item) for item in waiting))
     first, *later = [ended(item) for item in (holder, *waiting)]
     assert (first.code, first.lines[-1]) == (0, "Apply: 3 created.")
-    nothing = Ended(0, ["No changes. 3 batches as desired, 3 of them still running."])
-    assert later == [nothing] * (count - 1)
+    for waited in later:
+        told, *rest = waited.lines
+        assert re.fullmatch(f"    waiting 60 s: {_by(holder)}", told), waited
+        assert (waited.code, rest) == (0, ["No changes. 3 batches as desired, 3 of them still running."])
     project.assert_whole()
     assert requests(service, method="POST") == ["POST /api/v2/batches"] * 3
 

@@ -65,7 +65,7 @@ class Cloud:
     @asynccontextmanager
     async def creator(self, block: Block, means: Means) -> AsyncIterator[Link]:
         """A connection, bound to its project so that every look asks for what the creates are sent to."""
-        from reconciler.adapters.providers.connection import connect
+        from reconciler.adapters.providers.connection import Line
         from reconciler.adapters.providers.llamacloud import LlamaCloud
         from reconciler.core.validate.environment import LLAMACLOUD_KEYS
 
@@ -75,7 +75,7 @@ class Cloud:
 
         def speaking_for(project: str | None) -> Creator:
             return LlamaCloud(
-                client,
+                line,
                 endpoint=endpoint,
                 project=project,
                 organization=self.spec.organization,
@@ -86,7 +86,7 @@ class Cloud:
                 secrets=means.secrets,
             )
 
-        async with connect(endpoint, key, parallelism=means.at_once) as client:
+        async with Line(endpoint, key, parallelism=means.at_once) as line:
             project = self.spec.project or await self.ask(speaking_for(None))
             yield Link(project, speaking_for(project))
 

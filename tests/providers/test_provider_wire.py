@@ -160,6 +160,31 @@ def test_any_json_is_a_batch_or_a_named_misfit(changes: dict[str, object]) -> No
         assert batch.id == (RECORD | changes)["id"]
 
 
+_PLAIN = RECORD | {"updated_at": "2019-12-27T18:11:19Z"}
+_ODD: tuple[object, ...] = (
+    *("", "x" * 513, "a\nb", "\ud800", "\u202e", "é", "bat 1", "parse_v2", "extract", "RUNNING"),
+    *("2024-02-29T23:59:59.9Z", "2025-02-29T00:00:00Z", "2025-W01-1T00:00:00.000000Z", "20250101T000000Z"),
+    *("2025-01-01T24:00:00Z", "2025-01-01T00:00:60Z", "2025-01-01T00:00:00.1234567Z", "2025-01-01T00:00Z"),
+    *("2025-01-01 00:00:00Z", "2025-01-01T00:00:00+00:00", "٢٠٢٥-01-01T00:00:00Z"),
+    *("2025-01-01T00:00:00Z\n", "2025-01-01T00:00:00Z+01:00", "2025-01-01T00:00:00z"),
+    *(None, True, 5, 1.5, [], ["a"], {}, {"job": None}),
+)
+
+
+@pytest.mark.parametrize("field", [*sorted(_PLAIN), "type", "configuration_id"])
+def test_a_batch_that_is_read_as_a_whole_is_the_one_that_is_read_by_field(field: str) -> None:
+    for odd in _ODD:
+        job: dict[str, object] = {"type": "extract_v2", "configuration_id": "cfg-1"}
+        value = _PLAIN | {"config": {"job": job}}
+        (job if field in job else value)[field] = odd
+        plain = wire._plain_batch(value, "e")
+        assert plain is None or plain == wire._checked_batch(value, "e")
+
+
+def test_a_batch_as_services_write_it_is_read_as_a_whole() -> None:
+    assert wire._plain_batch(_PLAIN, "e") == wire._checked_batch(_PLAIN, "e")
+
+
 @given(st.text())
 def test_a_line_of_foreign_text_is_short_and_harmless(text: str) -> None:
     line = one_line(text)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from reconciler.adapters.providers.connection import Line
     from reconciler.model.batch import Batch, Configuration, Directory, DirectoryFile, FileResult, Key
     from reconciler.model.intent import SendOutcome
     from reconciler.model.kind import Turns
@@ -87,7 +88,7 @@ class LlamaCloud:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: httpx.AsyncClient | Line,
         *,
         endpoint: str,
         project: str | None,
@@ -150,7 +151,7 @@ class LlamaCloud:
             ("page_token", token),
         )
         item = self._batch if listing.directory is not None else self._batch_if_known
-        reply = await self._read(BATCHES, *query)
+        reply = await self._read(BATCHES, *query, page=listing.directory is None)
         batches, following = wire.decode(reply, partial(wire.page, item=item))
         wanted = (
             batch
@@ -360,14 +361,14 @@ class LlamaCloud:
         scope = (("project_id", project or self._project), ("organization_id", self._organization))
         return tuple((name, value) for name, value in (*wanted, *scope) if value)
 
-    async def _answer(self, path: str, *query: tuple[str, str | None]) -> Reply:
-        request = Request("GET", path, self._query(*query))
+    async def _answer(self, path: str, *query: tuple[str, str | None], page: bool = False) -> Reply:
+        request = Request("GET", path, self._query(*query), page=page)
         return await retry.read(
             lambda: self._transport.exchange(request), patience=self._patience, random=self._random
         )
 
-    async def _read(self, path: str, *query: tuple[str, str | None]) -> Reply:
-        return _granted(await self._answer(path, *query))
+    async def _read(self, path: str, *query: tuple[str, str | None], page: bool = False) -> Reply:
+        return _granted(await self._answer(path, *query, page=page))
 
     async def _pages(
         self, path: str, item: Callable[[object], T | None], *query: tuple[str, str | None]

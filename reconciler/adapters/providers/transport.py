@@ -32,8 +32,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
-import httpx
-
+from reconciler.adapters.providers.connection import Line
 from reconciler.adapters.providers.redaction import Redaction
 from reconciler.adapters.providers.wording import one_line
 from reconciler.model.errors import NotSentError, ServiceError, UnavailableError, UnexpectedReplyError
@@ -41,6 +40,9 @@ from reconciler.model.errors import NotSentError, ServiceError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+    import httpx
+
+    from reconciler.adapters.providers.lanes import Lanes
     from reconciler.model.kind import Turns
     from reconciler.model.ports import Clock
 
@@ -58,14 +60,6 @@ LARGEST_REFUSAL = 64 * 1024
 #: Headers that services name a request in, the usual one first.
 _REQUEST_ID = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id", "cf-ray")
 
-_CERTAINLY_NOT_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
-
 _SECONDS = re.compile(r"-?\d{1,9}(\.\d{1,9})?", re.ASCII)
 _EPOCH_SECONDS = re.compile(r"\d{10}(\.\d{1,9})?", re.ASCII)
 
@@ -78,12 +72,15 @@ class Request:
         path: below the base URL, with ids already percent-encoded.
         query: names and values as they are, not yet encoded.
         body: JSON, or None.
+        page: whether it is a page of a long listing, of which there may be hundreds: a read that goes over
+            a lane where the service has lanes.
     """
 
     method: Literal["GET", "POST"]
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
+    page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +117,7 @@ class WithheldError(Exception):
 
 
 class Transport:
-    """The way to one service over an `httpx.AsyncClient` that somebody else made and closes.
+    """The way to one service over an `httpx.AsyncClient` that somebody else made, or will, and closes.
 
     Args:
         client: has the base URL and the credentials.
@@ -133,7 +130,7 @@ class Transport:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: httpx.AsyncClient | Line,
         *,
         endpoint: str,
         clock: Clock,
@@ -147,7 +144,10 @@ class Transport:
         self._clock = clock
         self.deadline = deadline
         self._dated: tuple[datetime, float] | None = None
-        key = client.headers.get("authorization", "").rpartition(" ")[2]
+        if isinstance(client, Line):
+            key = client.key
+        else:
+            key = client.headers.get("authorization", "").rpartition(" ")[2]
         self._redaction = Redaction((key, *secrets))
         self._redaction_of_key = Redaction((key,))
 
@@ -202,21 +202,28 @@ class Transport:
     async def _exchange(
         self, request: Request, where: str, objection: Callable[[], str] | None = None
     ) -> Reply:
+        import httpx
+
+        client = self._client.client if isinstance(self._client, Line) else self._client
+        lanes: Lanes | None = getattr(client, "lanes", None) if request.page else None
         try:
-            built = self._client.build_request(
-                request.method,
-                request.path,
-                params=request.query or None,
-                content=request.body,
-                headers={"Content-Type": "application/json"} if request.body is not None else None,
-                extensions={"trace": _last_check(objection)} if objection is not None else None,
-            )
+            if lanes is not None:
+                sent = lanes.get(request.path, request.query)
+            else:
+                built = _built(client, request, objection)
+                sent = client.send(built, stream=True, follow_redirects=False)
         except (httpx.InvalidURL, UnicodeError) as error:
             raise NotSentError("the request cannot be written", where=where, why=str(error)) from error
         try:
             async with asyncio.timeout(self.deadline):
-                return await self._send(built, where)
-        except _CERTAINLY_NOT_SENT as error:
+                return await self._read(await sent, where)
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.ProxyError,
+            httpx.UnsupportedProtocol,
+        ) as error:
             raise NotSentError(
                 "the service cannot be reached", where=where, why=self._said(error)
             ) from self._cause(error)
@@ -225,8 +232,7 @@ class Transport:
                 "the service did not answer", where=where, why=self._said(error)
             ) from self._cause(error)
 
-    async def _send(self, built: httpx.Request, where: str) -> Reply:
-        response = await self._client.send(built, stream=True, follow_redirects=False)
+    async def _read(self, response: httpx.Response, where: str) -> Reply:
         try:
             self._take_date(response)
             return Reply(
@@ -286,6 +292,19 @@ class Transport:
         return error if self._redacted(str(error)) == str(error) else None
 
 
+def _built(
+    client: httpx.AsyncClient, request: Request, objection: Callable[[], str] | None
+) -> httpx.Request:
+    return client.build_request(
+        request.method,
+        request.path,
+        params=request.query or None,
+        content=request.body,
+        headers={"Content-Type": "application/json"} if request.body is not None else None,
+        extensions={"trace": _last_check(objection)} if objection is not None else None,
+    )
+
+
 def _last_check(objection: Callable[[], str]) -> Callable[[str, object], Awaitable[None]]:
     """Asks once more at the last step of httpcore's that comes before the service can do anything (C1).
 
@@ -307,6 +326,8 @@ async def _body(response: httpx.Response, where: str) -> bytes:
     """
     if response.is_success:
         return await _whole(response, where)
+    import httpx
+
     body = bytearray()
     try:
         async for chunk in _unpacked(response, LARGEST_REFUSAL):

@@ -12,7 +12,7 @@ import json
 import re
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.adapters.providers.wording import one_line
 from reconciler.model.batch import (
@@ -45,7 +45,11 @@ LONGEST_WORDS = 1024
 # RFC 3339: `fromisoformat` alone would take dates without a time and times without an offset.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
+# Those that need no second look. `fromisoformat` gives such a time the UTC that all of ours have.
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
+
 _STATUSES = {status.value: status for status in Status}
+_JOB_TYPES = {job.value: job for job in JobType}
 
 
 class _Absent(Enum):
@@ -127,6 +131,44 @@ def batch(value: object, endpoint: str) -> Batch:
         UnknownJobError: its job type is none of `JobType`.
         MisfitError: a field is missing or of another type.
     """
+    return _plain_batch(value, endpoint) or _checked_batch(value, endpoint)
+
+
+def _plain_batch(value: Any, endpoint: str) -> Batch | None:  # noqa: ANN401 - JSON
+    """A batch as services write them, looked at as a whole; None where that does not do.
+
+    This takes a third of what going field by field takes, and a scan reads a hundred thousand. What is taken
+    here is what `_checked_batch` gives of it; a test holds them equal.
+    """
+    try:
+        job = value["config"]["job"]
+        name, project, directory, configuration = ids = (
+            value["id"],
+            value["project_id"],
+            value["source_directory_id"],
+            job["configuration_id"],
+        )
+        created, updated = value["created_at"], value["updated_at"]
+        if not (
+            all(ids)
+            and len(together := "".join(ids)) <= LONGEST_ID
+            and together.isprintable()
+            and (created is None or _UTC.fullmatch(created))
+            and (updated is None or _UTC.fullmatch(updated))
+        ):
+            return None
+        return Batch(
+            name,
+            Key(endpoint, project, directory, _JOB_TYPES[job["type"]], configuration),
+            _STATUSES[value["status"]],
+            None if created is None else datetime.fromisoformat(created),
+            None if updated is None else datetime.fromisoformat(updated),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _checked_batch(value: object, endpoint: str) -> Batch:
     project = _field(value, "project_id", _identifier)
     directory = _field(value, "source_directory_id", _identifier)
     job, configuration = _field(value, "config", lambda config: _field(config, "job", _job))

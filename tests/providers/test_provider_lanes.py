@@ -1,0 +1,210 @@
+"""Pages of scans over lanes: they ask, fail and end as all other reads, which go through httpx."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from types import NoneType
+from typing import TYPE_CHECKING
+
+import pytest
+from provider_limiter import many_turns
+from provider_sockets import Connection, Serve, StillClock, answer, serving
+
+from reconciler.adapters.providers.client import Client
+from reconciler.adapters.providers.connection import Line, connect
+from reconciler.adapters.providers.lanes import Lanes
+from reconciler.adapters.providers.llamacloud import LlamaCloud
+from reconciler.model.errors import ServiceError, SettingsError
+from reconciler.model.ports import Listing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+SECRET = "llx-marked-key-never-shown"
+EMPTY = json.dumps({"items": [], "next_page_token": None}).encode()
+SCAN, LOOK = Listing(), Listing(directory="dir-1")
+
+
+@pytest.fixture(autouse=True)
+def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@asynccontextmanager
+async def cloud(base_url: str, deadline: float = 60.0) -> AsyncIterator[LlamaCloud]:
+    async with Line(base_url, SECRET, parallelism=8) as line:
+        yield LlamaCloud(
+            line,
+            endpoint="here",
+            project="prj 1/é",
+            organization=None,
+            settle=0,
+            clock=StillClock(),
+            random=lambda: 0.0,
+            limiter=many_turns(),
+            deadline=deadline,
+        )
+
+
+def asked(serve: Serve, listing: Listing, pages: int = 1) -> tuple[list[str], int]:
+    """What asking for pages one after the other came to, and over how many connections."""
+
+    async def scenario() -> tuple[list[str], int]:
+        told: list[str] = []
+        async with serving(serve) as server, cloud(f"{server.where}/below/") as provider:
+            for _ in range(pages):
+                try:
+                    told.append(str((await provider.list_page(listing, "a b&c")).batches))
+                except ServiceError as error:
+                    told.append(f"{type(error).__name__}: {error} ({error.next})")
+            return told, len(server.accepted)
+
+    return asyncio.run(scenario())
+
+
+def heads(listing: Listing) -> list[bytes]:
+    heard: list[bytes] = []
+
+    async def serve(connection: Connection) -> None:
+        while True:
+            heard.append(await connection.request())
+            await connection.send(answer("200 OK", EMPTY))
+
+    assert asked(serve, listing, 3) == (["()"] * 3, 1)
+    return heard
+
+
+def test_pages_follow_one_another_on_one_connection() -> None:
+    for head in heads(SCAN):
+        assert head.startswith(
+            b"GET /below/api/v2/batches?page_size=100&page_token=a%20b%26c&project_id=prj%201%2F%C3%A9 "
+        )
+
+
+def test_a_page_is_asked_for_with_the_headers_of_all_requests() -> None:
+    def headers(head: bytes) -> list[bytes]:
+        # The port is another one each time.
+        return sorted(line.lower() for line in head.split(b"\r\n")[1:] if not line.startswith(b"Host:"))
+
+    assert headers(heads(SCAN)[0]) == headers(heads(LOOK)[0])
+    assert b"Host: 127.0.0.1:" in heads(SCAN)[0]
+
+
+FAILURES: dict[str, bytes | None] = {
+    "closes": b"",
+    "resets": None,
+    "is cut off": answer("200 OK", EMPTY[:9], length=len(EMPTY)),
+    "is no http": b"\x00\x01 hello \xff\r\n\r\n",
+    "redirects": answer("307 Temporary", b"", "Location: http://127.0.0.1:9/"),
+    "refuses": answer("403 Forbidden", SECRET.encode()),
+    "breaks": answer("500 Broken", b"oh", length=20),
+    "is packed": answer("200 OK", EMPTY, "Content-Encoding: gzip"),
+    "is packed otherwise": answer("200 OK", EMPTY, "Content-Encoding: br"),
+    "closes after the reply": answer("200 OK", EMPTY, "Connection: close"),
+    "closes behind the reply": answer("200 OK", EMPTY),
+}
+
+
+@pytest.mark.parametrize("reply", FAILURES.values(), ids=FAILURES.keys())
+def test_what_becomes_of_a_page_does_not_depend_on_its_way(reply: bytes | None) -> None:
+    """Also what is said of it; a lane that the service closed is not used for the next page."""
+
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        if reply is None:
+            connection.reset()
+        else:
+            await connection.send(reply)
+
+    over_lanes, plainly = asked(serve, SCAN, 2), asked(serve, LOOK, 2)
+    assert over_lanes == plainly
+    assert SECRET not in str(over_lanes)
+
+
+def test_nobody_listens_and_both_ways_say_so() -> None:
+    async def scenario(listing: Listing) -> str:
+        async with cloud("http://127.0.0.1:9") as provider:
+            with pytest.raises(ServiceError) as caught:
+                await provider.list_page(listing, None)
+            return str(caught.value)
+
+    assert asyncio.run(scenario(SCAN)) == asyncio.run(scenario(LOOK))
+
+
+def test_a_page_that_drips_in_for_ever_is_given_up_on() -> None:
+    async def serve(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await connection.send(b"1\r\n \r\n")
+            await asyncio.sleep(0)
+
+    async def scenario() -> tuple[str, int]:
+        async with serving(serve) as server, cloud(server.where, deadline=0.05) as provider:
+            with pytest.raises(ServiceError, match="TimeoutError") as caught:
+                await provider.list_page(SCAN, None)
+            return type(caught.value).__name__, len(server.accepted)
+
+    assert asyncio.run(scenario()) == ("UnavailableError", 5)
+
+
+def test_as_many_lanes_are_open_as_pages_are_read_at_once() -> None:
+    begun, all_there = 0, asyncio.Event()
+
+    async def serve(connection: Connection) -> None:
+        nonlocal begun
+        while True:
+            await connection.request()
+            begun += 1
+            if begun == 4:
+                all_there.set()
+            await all_there.wait()
+            await connection.send(answer("200 OK", EMPTY))
+
+    async def scenario() -> int:
+        async with serving(serve) as server, cloud(server.where) as provider:
+            for _ in range(2):
+                await asyncio.gather(*(provider.list_page(SCAN, None) for _ in range(4)))
+            return len(server.accepted)
+
+    assert asyncio.run(scenario()) == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "kind"),
+    [
+        ("https://host.test", "", Lanes),
+        ("https://host.test", "http://proxy.test", NoneType),
+        ("http://127.0.0.1:1", "http://proxy.test", Lanes),
+    ],
+)
+def test_there_are_no_lanes_where_a_proxy_may_stand(
+    url: str, proxy: str, kind: type[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    async def scenario() -> None:
+        async with connect(url, SECRET) as client:
+            assert isinstance(client, Client)
+            assert isinstance(client.lanes, kind)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host.test", "ftp://127.0.0.1", "https://me@host.test", "", "https://a:0"]
+)
+def test_where_the_key_may_not_go_is_said_before_anything_is_made(url: str) -> None:
+    def said(way: Callable[[], object]) -> str:
+        try:
+            way()
+        except SettingsError as error:
+            return str(error)
+        return ""
+
+    assert said(lambda: Line(url, SECRET, parallelism=1)) == said(lambda: connect(url, SECRET))

@@ -21,7 +21,7 @@ from reconciler.model.errors import ReconcilerError, SettingsError
 from reconciler.model.project import FileState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconciler.cli.console import Console
     from reconciler.cli.views import View
@@ -202,8 +202,8 @@ class Output:
             if self._view is not None:
                 for file, text in self._files:
                     file.write(text(self._view))
-                self._sum_up(self._view.page())
-            self._put_out({} if self._view is None else dict(self._view.outputs()), code)
+                self._sum_up(self._view.page)
+            self._put_out(dict if self._view is None else self._view.outputs, code)
         except SettingsError as error:
             say_error(error)
             code = Exit.ERROR if code in (Exit.DONE, Exit.CHANGES) else code
@@ -213,20 +213,20 @@ class Output:
             self._tell([end_event(code)])
         return code
 
-    def _sum_up(self, page: Page) -> None:
+    def _sum_up(self, page: Callable[[], Page]) -> None:
         if self._summary is None:
             return
         from reconciler.render.page import STEP_SUMMARY, page_text
 
         assert STEP_SUMMARY.size is not None
         limit = STEP_SUMMARY._replace(size=max(STEP_SUMMARY.size - self._summary.size - 1, 0))
-        self._summary.add(page_text(page, limit) + "\n")
+        self._summary.add(page_text(page(), limit) + "\n")
 
-    def _put_out(self, outputs: dict[str, str], code: int) -> None:
+    def _put_out(self, outputs: Callable[[], Mapping[str, str]], code: int) -> None:
         if self._outputs is not None:
             from reconciler.render.github import outputs_text
 
-            self._outputs.add(outputs_text(outputs | {"exitcode": str(int(code))}))
+            self._outputs.add(outputs_text({**outputs(), "exitcode": str(int(code))}))
 
     def failed(self, error: ReconcilerError) -> None:
         """An error ended the command. A person is told elsewhere; here whoever reads the format is.
@@ -251,8 +251,8 @@ class Output:
         if self._form == "markdown":
             click.echo(self._page(page), nl=False)
         with contextlib.suppress(SettingsError):
-            self._sum_up(page)
-            self._put_out({}, code)
+            self._sum_up(lambda: page)
+            self._put_out(dict, code)
             for file, text in self._pages:
                 file.write(text(page))
 

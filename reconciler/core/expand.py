@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from reconciler.core.names import Catalogue, Pinned, meaning
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.model.project import Project
 
 _NOTHING = Catalogue()
+
+_PLACE = itemgetter(0, 1)  # address and key
 
 
 def expand(
@@ -54,7 +57,7 @@ def expand(
         raise ManifestError(sorted(faults))
     batches = sorted(
         (batch for item, there in meanings for batch in _desired(item, there, homes[item.provider])),
-        key=lambda batch: batch[:2],
+        key=_PLACE,
     )
     _refuse_twins(batches)
     return Desired(
@@ -104,6 +107,8 @@ def _refuse_twins(batches: list[DesiredBatch]) -> None:
 
 def _removed(project: Project, batches: list[DesiredBatch]) -> dict[str, str]:
     """What ``removed`` names, and where; it cannot be desired as well."""
+    if not any(item.removed for item in project.sets):
+        return {}
     desired = {str(batch.address): batch for batch in batches} | {
         batch.address.set: batch for batch in batches
     }

@@ -65,7 +65,7 @@ def plan(
     aliases = aliases_of(lock)
     wanted = {batch.key: batch for batch in desired.batches}
     named = frozenset(pin.id for pin in desired.pins if pin.kind is not PinKind.MATCH)
-    about = [batch for batch in desired.batches if selection.wants(batch)]
+    about = selection.of(desired.batches)
 
     clocks = {endpoint: Moment(now, time) for endpoint, time in snapshot.clocks.items()}
     usual = Moment(now, now)
@@ -202,6 +202,8 @@ def _elsewhere(left: Mapping[Key, Entry], desired: Desired) -> dict[Key, Desired
 
     A region that somebody forgot to set does that to all of them at once.
     """
+    if not left:
+        return {}
     work = {(want.address, want.key[2:]): want for want in desired.batches}
     return {
         key: work[entry.address, key[2:]] for key, entry in left.items() if (entry.address, key[2:]) in work

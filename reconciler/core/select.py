@@ -9,7 +9,7 @@ from reconciler.model.batch import Address
 from reconciler.model.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reconciler.model.batch import Key
     from reconciler.model.desired import Desired, DesiredBatch
@@ -52,6 +52,10 @@ class Selection:
 
     def _has_changed(self, name: str) -> bool:
         return self._changed is None or name in self._changed
+
+    def of(self, batches: Sequence[DesiredBatch]) -> Sequence[DesiredBatch]:
+        """Those of some desired batches that are selected."""
+        return batches if self.everything else [batch for batch in batches if self.wants(batch)]
 
     def wants(self, batch: DesiredBatch) -> bool:
         """Whether a desired batch is selected."""
@@ -132,6 +136,9 @@ def select(
     Raises:
         SettingsError: a target fits nothing that is desired or recorded.
     """
+    given = tuple(sorted(targets))
+    if not given:
+        return Selection(since=since)
     addresses = {batch.address for batch in desired.batches} | {
         entry.address for entry in lock.entries.values()
     }
@@ -142,7 +149,6 @@ def select(
     labels = {item for batch in desired.batches for item in batch.set.labels.items()}
     labels |= {item for there in watching.values() for item in there.labels.items()}
     chosen_sets, chosen_addresses, chosen_labels = set(), set(), set()
-    given = tuple(sorted(targets))
     for target in given:
         name, slash, _ = target.partition("/")
         label, equals, value = target.partition("=")

@@ -82,8 +82,8 @@ async def propose(
     """
     now = eyes.clock.now()
     observed = eyes.clock.monotonic()
-    wanted = {want.key: want for want in desired.batches if selection.wants(want)}
-    everything = {want.key for want in desired.batches}
+    wanted = {want.key: want for want in selection.of(desired.batches)}
+    everything = wanted if selection.everything else {want.key for want in desired.batches}
     removed = [
         entry
         for key, entry in lock.entries.items()

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.model.batch import Batch
 from reconciler.model.manifest import OnRemove
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from reconciler.model.batch import Address, Batch, FileCounts, Key, Status
+    from reconciler.model.batch import Address, FileCounts, Key, Status
     from reconciler.model.watched import Watched, WatchedId
 
 
@@ -73,8 +74,6 @@ class Recorded:
 
     def as_batch(self, key: Key) -> Batch:
         """The batch as it was when it was recorded (O1 trusts that of a terminal one)."""
-        from reconciler.model.batch import Batch
-
         return Batch(self.id, key, self.status, self.created_at, self.updated_at)
 
 
@@ -100,7 +99,10 @@ class Entry:
     @property
     def recorded(self) -> Recorded:
         """The batch that stands for the key."""
-        return next(item for item in self.batches if item.id == self.current)
+        for item in self.batches:  # a generator would take three times as long
+            if item.id == self.current:
+                return item
+        raise LookupError(self.current)
 
 
 class PinKind(StrEnum):

@@ -262,7 +262,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Names exactly what would be done; reasons' texts and what is kept do not count (R15)."""
-        return digest_of((a.kind, str(a.address), str(a.key)) for a in self.actions)
+        return digest_of((a.kind, str(a.address), str(a.key)) for a in self.actions if a.changes)
 
 
 def digest_of(actions: Iterable[tuple[str, str, str]]) -> str:

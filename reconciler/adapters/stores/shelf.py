@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, MutableMapping
 from datetime import datetime
 from sys import intern
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from reconciler.adapters.stores.text import entry_from_json, entry_to_json, read_key, unique
 from reconciler.model.batch import Address, FileCounts, JobType, Key, Status
@@ -24,6 +24,8 @@ from reconciler.model.manifest import OnRemove
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView, Iterable, ValuesView
+
+_T = TypeVar("_T")
 
 #: The line of a lockfile behind which its entries stand, and those that close it.
 OPENS = '"entries": {'
@@ -116,6 +118,11 @@ class Shelf(MutableMapping["Key", "Entry"]):
         if entry is None:
             entry = self._entries[key] = _read(key, self._lines[key])
         return entry
+
+    def get(self, key: Key, default: _T | None = None) -> Entry | _T | None:  # type: ignore[override]
+        """The entry of a key, if there is one; what a mapping has for this takes three calls for each key."""
+        entry = self._entries.get(key)
+        return entry if entry is not None else self[key] if key in self._entries else default
 
     def __setitem__(self, key: Key, entry: Entry) -> None:
         """Put an entry in the place of a line."""

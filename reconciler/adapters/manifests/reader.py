@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 import yaml
 
 from reconciler.adapters.manifests.positions import Positions
+from reconciler.adapters.manifests.runs import lengthen, line_before, shorten
 from reconciler.adapters.manifests.scalars import plain_value
 from reconciler.adapters.manifests.syntax import syntax_fault
 from reconciler.adapters.manifests.text import decode, forbidden_in, forbidden_message
@@ -54,39 +55,69 @@ def read_documents(data: bytes, file: str) -> tuple[tuple[Document, ...], tuple[
     text = decode(data, file)
     if isinstance(text, Diagnostic):
         return (), (text,)
+    shortened, runs = shorten(text)
+    builder = _built(shortened, file)
+    documents = builder.documents
+    if runs:
+        values = builder.values + 2 * sum(len(run.ids) for run in runs)
+        whole = not builder.faults and values <= MAX_VALUES
+        if whole and lengthen([value for _, _, value in documents], runs):
+            documents = [
+                (number, root._replace(line=line_before(root.line, runs)), value)
+                for number, root, value in documents
+            ]
+        else:
+            builder = _built(text, file)
+            documents = builder.documents
+    accepted = documents[-1][0] + 1 if documents else 0
+    positions = Positions(text, file, accepted, _LOADER)
+    return (
+        tuple(Document(root, value, positions.locator(number, root)) for number, root, value in documents),
+        tuple(sorted(builder.faults)),
+    )
+
+
+def _built(text: str, file: str) -> _Builder:
     builder = _Builder(file)
+    handlers = builder.handlers
+    loader = _LOADER(text)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            builder.feed(event)
+        # As `yaml.parse` does it, in half the time: that asks for each event whether there is one.
+        while type(event := loader.get_event()) is not yaml.StreamEndEvent:
+            if (handler := handlers.get(type(event))) is not None:
+                handler(event)
     except yaml.YAMLError as error:
         builder.faults.append(syntax_fault(error, text, file))
     except _Stop:
         pass
-    accepted = builder.documents[-1][0] + 1 if builder.documents else 0
-    positions = Positions(text, file, accepted, _LOADER)
-    documents = tuple(
-        Document(root, value, positions.locator(number, root)) for number, root, value in builder.documents
-    )
-    return documents, tuple(sorted(builder.faults))
+    finally:
+        loader.dispose()
+    return builder
 
 
 class _Builder:
-    """Takes the events of one file and builds its values without recursion."""
+    """Takes the events of one file and builds its values without recursion.
+
+    Attributes:
+        handlers: what takes an event of a type; it raises `_Stop` when a bound was passed.
+        values: how many there were.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.faults: list[Diagnostic] = []
         self.documents: list[tuple[int, Source, dict[str, Value]]] = []
         self._started = 0
-        self._values = 0
+        self.values = 0
         self._broken = False
         self._told: set[str] = set()
         self._stack: list[tuple[list[Value] | dict[str, Value], object]] = []
         self._container: list[Value] | dict[str, Value] = []
         self._key: object = _KEY_WANTED
         self._names: dict[str, str] = {}
+        self._plain_names: set[str] = set()
         self._root = Source(file)
-        self._handlers: dict[type[yaml.Event], Callable[..., None]] = {
+        self.handlers: dict[type[yaml.Event], Callable[..., None]] = {
             yaml.ScalarEvent: self._scalar,
             yaml.AliasEvent: self._alias,
             yaml.MappingStartEvent: self._mapping,
@@ -96,16 +127,6 @@ class _Builder:
             yaml.DocumentStartEvent: self._document,
             yaml.DocumentEndEvent: self._document_end,
         }
-
-    def feed(self, event: yaml.Event) -> None:
-        """Take the next event.
-
-        Raises:
-            _Stop: a bound was passed.
-        """
-        handler = self._handlers.get(type(event))
-        if handler is not None:
-            handler(event)
 
     def _document(self, event: yaml.DocumentStartEvent) -> None:
         self._started += 1
@@ -158,7 +179,8 @@ class _Builder:
         name = self._names.setdefault(event.value, event.value)
         self._key = name
         if plain:
-            self._check_plain_key(event)
+            if name not in self._plain_names:
+                self._check_plain_key(event)
         elif event.style == '"':
             self._check_escapes(event)
         if name in cast("dict[str, Value]", self._container):
@@ -177,6 +199,8 @@ class _Builder:
             self._break(event, "merge keys ('<<') are not read: write the keys out")
         elif typed:
             self._break(event, f"a key is text: quote it, as in '{_cut(text)}':")
+        else:
+            self._plain_names.add(text)
 
     def _check_escapes(self, event: yaml.ScalarEvent) -> None:
         character = forbidden_in(event.value)
@@ -230,8 +254,8 @@ class _Builder:
             self._once(event, "tags (!) are not read: write the value without one")
 
     def _count(self, event: yaml.Event) -> None:
-        self._values += 1
-        if self._values > MAX_VALUES:
+        self.values += 1
+        if self.values > MAX_VALUES:
             self._fault(event, f"more than {MAX_VALUES:,} values in one file: divide it")
             raise _Stop
 

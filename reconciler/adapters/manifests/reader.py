@@ -79,7 +79,7 @@ def read_documents(data: bytes, file: str) -> tuple[tuple[Document, ...], tuple[
 
 def _built(text: str, file: str) -> _Builder:
     builder = _Builder(file)
-    handlers = builder.handlers
+    handlers = builder.handlers()
     loader = _LOADER(text)
     try:
         # As `yaml.parse` does it, in half the time: that asks for each event whether there is one.
@@ -99,7 +99,6 @@ class _Builder:
     """Takes the events of one file and builds its values without recursion.
 
     Attributes:
-        handlers: what takes an event of a type; it raises `_Stop` when a bound was passed.
         values: how many there were.
     """
 
@@ -117,7 +116,11 @@ class _Builder:
         self._names: dict[str, str] = {}
         self._plain_names: set[str] = set()
         self._root = Source(file)
-        self.handlers: dict[type[yaml.Event], Callable[..., None]] = {
+
+    def handlers(self) -> dict[type[yaml.Event], Callable[..., None]]:
+        """What takes an event of a type; it raises `_Stop` when a bound was passed."""
+        # Not kept here: in a cycle, what was read would stay until the collector comes.
+        return {
             yaml.ScalarEvent: self._scalar,
             yaml.AliasEvent: self._alias,
             yaml.MappingStartEvent: self._mapping,

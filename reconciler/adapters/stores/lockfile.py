@@ -24,7 +24,7 @@ from reconciler.model.errors import StateError
 from reconciler.model.lock import Entry, Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.model.batch import Key
 
@@ -97,17 +97,25 @@ def read_lock(text: str, file: str) -> Lock:
     return _read_lock(text, file)
 
 
-def _split(text: str) -> tuple[str, list[str]] | None:
-    """A lockfile without its entries, and their lines without commas; None where they do not stand so."""
-    lines = text.split("\n")
-    if lines[-3:] != CLOSES or lines.count(OPENS) != 1:
+def _split(text: str) -> tuple[str, Iterator[str]] | None:
+    """A lockfile without its entries, and their lines without commas; None where they do not stand so.
+
+    The lines are cut out one by one: two lists of them would be the most that a plan holds in memory.
+    """
+    opens, closes = f"\n{OPENS}\n", "\n".join(["", *CLOSES])
+    if text.count(opens) != 1 or not text.endswith(closes):
         return None
-    begin = lines.index(OPENS) + 1
-    entries = lines[begin:-3]
-    if any(not line.endswith(",") for line in entries[:-1]):
-        return None
-    head = "\n".join([*lines[:begin], *CLOSES])
-    return head, [*(line[:-1] for line in entries[:-1]), *entries[-1:]]
+    begin, end = text.index(opens) + len(opens), len(text) - len(closes)
+    return text[:begin] + closes[1:], _lines(text, begin, end)
+
+
+def _lines(text: str, at: int, end: int) -> Iterator[str]:
+    if at >= end:
+        return
+    while (stop := text.find(",\n", at, end)) != -1:
+        yield text[at:stop]
+        at = stop + 2
+    yield text[at:end]
 
 
 def _read_lock(text: str, file: str) -> Lock:

@@ -159,8 +159,15 @@ def _satisfied(want: DesiredBatch, batch: Batch, entry: Entry | None) -> Action:
     if entry.address != want.address:
         text = f"{batch.id} was recorded as {entry.address}"
         return _action(want, ActionKind.MOVE, ReasonCode.NEW_ADDRESS, text, batch=batch, entry=entry)
-    text = f"{batch.id} is {batch.status}"
-    return _action(want, ActionKind.KEEP, ReasonCode.SATISFIED, text, batch=batch, entry=entry)
+    # Most of what a plan has; `_action` would ask what cannot be here.
+    return Action(
+        kind=ActionKind.KEEP,
+        address=want.address,
+        key=want.key,
+        reason=Reason(ReasonCode.SATISFIED, f"{batch.id} is {batch.status}"),
+        batch=batch,
+        directory_name=want.name or entry.directory_name,
+    )
 
 
 def _unsatisfied(

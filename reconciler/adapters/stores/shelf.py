@@ -40,19 +40,29 @@ _TIME = (
 )
 _COUNT = r"0|[1-9][0-9]{0,8}"
 _EVIDENCE = (
-    rf'(?:"after":"({_TIME})",)?(?:"configuration":"({_TEXT})",)?(?:"inputs":"({_TEXT})",)?'
-    rf'"reason":"({_TEXT})"'
+    rf'(?:"after":"{_TIME}",)?(?:"configuration":"{_TEXT}",)?(?:"inputs":"{_TEXT}",)?"reason":"{_TEXT}"'
 )
 _BATCH = (
-    rf'(?:"createdAt":"({_TIME})",)?(?:"evidence":\{{{_EVIDENCE}\}},)?'
-    rf'(?:"files":\{{"failed":({_COUNT}),"total":({_COUNT})\}},)?'
-    rf'"id":"(?P<id>{_TEXT})","origin":"({"|".join(Origin)})","recordedAt":"({_TIME})","status":"({"|".join(Status)})"'
-    rf'(?:,"updatedAt":"({_TIME})")?'
+    rf'(?:"createdAt":"{_TIME}",)?(?:"evidence":\{{{_EVIDENCE}\}},)?'
+    rf'(?:"files":\{{"failed":(?P<failed>{_COUNT}),"total":(?P<total>{_COUNT})\}},)?'
+    rf'"id":"(?P<id>{_TEXT})","origin":"(?:{"|".join(Origin)})","recordedAt":"{_TIME}",'
+    rf'"status":"(?:{"|".join(Status)})"(?:,"updatedAt":"{_TIME}")?'
 )
 _PLAIN = re.compile(
-    rf'"(({_PART}) ({_PART}) ({_PART}) ({"|".join(JobType)}) ({_PART}))": '
-    rf'\{{"address":"({_NAME})/({_TEXT}[ !#-\[\]-~])","batches":\[\{{{_BATCH}\}}\],"current":"(?P=id)"'
-    rf'(?:,"directoryName":"({_TEXT}[ !#-\[\]-~])")?(?:,"onRemove":"({OnRemove.CANCEL})")?\}}'
+    rf'"({_PART}) ({_PART}) ({_PART}) ({"|".join(JobType)}) ({_PART})": '
+    rf'\{{"address":"{_NAME}/{_TEXT}[ !#-\[\]-~]","batches":\[\{{{_BATCH}\}}\],"current":"(?P=id)"'
+    rf'(?:,"directoryName":"{_TEXT}[ !#-\[\]-~]")?(?:,"onRemove":"{OnRemove.CANCEL}")?\}}'
+)
+
+# The fields of a line that fits. Nothing is judged any more, and to find the next quote takes less.
+_ANY = r'([^"]*)'
+_FIELDS = re.compile(
+    r'"[^"]*": \{"address":"([^"/]*)/([^"]*)","batches":\[\{'
+    rf'(?:"createdAt":"{_ANY}",)?'
+    rf'(?:"evidence":\{{(?:"after":"{_ANY}",)?(?:"configuration":"{_ANY}",)?(?:"inputs":"{_ANY}",)?"reason":"{_ANY}"\}},)?'
+    r'(?:"files":\{"failed":(\d+),"total":(\d+)\},)?'
+    rf'"id":"{_ANY}","origin":"{_ANY}","recordedAt":"{_ANY}","status":"{_ANY}"(?:,"updatedAt":"{_ANY}")?'
+    rf'\}}\],"current":"[^"]*"(?:,"directoryName":"{_ANY}")?(?:,"onRemove":"{_ANY}")?\}}'
 )
 
 _JOBS = {job.value: job for job in JobType}
@@ -85,12 +95,12 @@ class Shelf(MutableMapping["Key", "Entry"]):
         for line in lines:
             count += 1
             plain = _PLAIN.fullmatch(line)
-            if plain is None or (plain[14] is not None and int(plain[14]) > int(plain[15])):
+            if plain is None or (plain["failed"] is not None and int(plain["failed"]) > int(plain["total"])):
                 ((name, written),) = json.loads("{" + line + "}", object_pairs_hook=unique).items()
                 key = read_key(name)
                 self._entries[key] = entry_from_json(key, written)
             else:
-                endpoint, project, directory, job, configuration = plain.group(2, 3, 4, 5, 6)
+                endpoint, project, directory, job, configuration = plain.group(1, 2, 3, 4, 5)
                 key = Key(
                     same.setdefault(endpoint, endpoint),
                     same.setdefault(project, project),
@@ -176,23 +186,20 @@ def row(key: Key, entry: Entry) -> str:
 
 
 def _read(key: Key, line: str) -> Entry:
-    plain = _PLAIN.fullmatch(line)
-    assert plain is not None, "only such lines are kept"
-    (set_name, directory, created, after, configuration, inputs, reason, failed, total) = plain.group(
-        7, 8, 9, 10, 11, 12, 13, 14, 15
+    fields = _FIELDS.fullmatch(line)
+    assert fields is not None, "only such lines are kept"
+    set_name, directory, created, after, configuration, inputs, reason, failed, total, *others = (
+        fields.groups()
     )
-    name, origin, recorded, status, updated, directory_name, removed = plain.group(16, 17, 18, 19, 20, 21, 22)
-    evidence = None
-    if reason is not None:
-        evidence = Evidence(intern(reason), _moment(after), inputs, configuration)
+    name, origin, recorded, status, updated, directory_name, removed = others
     batch = Recorded(
-        id=name,
-        status=_STATUSES[status],
-        origin=_ORIGINS[origin],
-        recorded_at=datetime.fromisoformat(recorded),
-        created_at=_moment(created),
-        updated_at=_moment(updated),
-        evidence=evidence,
+        name,
+        _STATUSES[status],
+        _ORIGINS[origin],
+        datetime.fromisoformat(recorded),
+        None if created is None else datetime.fromisoformat(created),
+        None if updated is None else datetime.fromisoformat(updated),
+        None if reason is None else Evidence(intern(reason), _moment(after), inputs, configuration),
         files=None if total is None else FileCounts(int(total), int(failed)),
     )
     return Entry(

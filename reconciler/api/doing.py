@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.api.house import PARALLELISM, house_of
-from reconciler.api.running import address_of, awaited, once_broken_silent, run_to_end
+from reconciler.api.house import house_of
+from reconciler.api.running import PARALLELISM, address_of, awaited, once_broken_silent, run_to_end
 from reconciler.api.stores import holding
 from reconciler.engine.stop import Stop
 from reconciler.model.errors import SettingsError

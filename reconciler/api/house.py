@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from reconciler.api.running import environment_of, once_broken_silent, silent, system_clock
+from reconciler.api.running import PARALLELISM, environment_of, once_broken_silent, silent, system_clock
 from reconciler.api.stores import KeptLog, store_of, turn_book_of
 from reconciler.engine.stop import Stop
 from reconciler.model.desired import Desired
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from reconciler.model.saved import SavedPlan
     from reconciler.model.shard import Shard
     from reconciler.model.tracking import TrackedChange
-
-#: How many requests are under way at once, unless said otherwise.
-PARALLELISM = 8
 
 _Result = TypeVar("_Result")
 

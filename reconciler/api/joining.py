@@ -10,8 +10,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.api.house import PARALLELISM, house_of
-from reconciler.api.running import run_to_end
+from reconciler.api.house import house_of
+from reconciler.api.running import PARALLELISM, run_to_end
 from reconciler.engine.stop import Stop
 from reconciler.model.errors import LockHeldError, SettingsError, StalePlanError
 from reconciler.model.plan import Plan

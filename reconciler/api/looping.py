@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.api.house import PARALLELISM
+from reconciler.api.running import PARALLELISM
 from reconciler.model.errors import SettingsError
 from reconciler.model.rounds import Began, Called, Fetched, Paused, Verdict, Why
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.api.house import PARALLELISM, house_of
-from reconciler.api.running import run_to_end
+from reconciler.api.house import house_of
+from reconciler.api.running import PARALLELISM, run_to_end
 from reconciler.api.stores import fetch_audit
 from reconciler.engine.stop import Stop
 

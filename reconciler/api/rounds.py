@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.api.doing import apply, plan
 from reconciler.api.files import load
-from reconciler.api.house import PARALLELISM, house_of
+from reconciler.api.house import house_of
+from reconciler.api.running import PARALLELISM
 from reconciler.core.rounds import is_incomplete, left_behind, open_creates, result_of, worth_applying
 from reconciler.engine.gates import refused
 from reconciler.model.errors import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 _Held = TypeVar("_Held")
 
+#: How many requests are under way at once, unless said otherwise.
+PARALLELISM = 8
+
 
 def run_to_end(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Run to the end, also where an event loop runs already, as in a notebook.
@@ -29,6 +31,8 @@ def run_to_end(work: Coroutine[Any, Any, _Result]) -> _Result:
     The result does not go through asyncio's task: on its way out, asyncio.run has Python's signal module
     make the repr of a handler that holds the task, and with it that of the whole plan.
     """
+    import asyncio  # late: with TLS and all, it takes longer than what only looks at files does
+
     results: list[_Result] = []
 
     async def main() -> None:

@@ -9,6 +9,7 @@ import click
 from reconciler import api
 from reconciler.cli.console import echo
 from reconciler.cli.exits import Exit
+from reconciler.cli.in_git import merge_command, push_command
 from reconciler.cli.options import address_argument, lock_timeout_option, output_options, with_options
 from reconciler.cli.question import is_yes
 from reconciler.model.batch import Status
@@ -115,3 +116,7 @@ def resolve_command(*, address: str, absent: bool, lock_timeout: float, no_color
     for sentence in api.resolve_absent(api.load(), address, lock_timeout=lock_timeout):
         echo(harmless(f"{address}: {sentence}."))
     return Exit.DONE
+
+
+lock_group.add_command(merge_command)
+lock_group.add_command(push_command)

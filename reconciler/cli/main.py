@@ -11,33 +11,17 @@ import signal
 import click
 
 from reconciler import __version__
-from reconciler.cli.apply import apply_command
-from reconciler.cli.audit import audit_group
-from reconciler.cli.by_hand import cancel_command, import_command, lock_group
-from reconciler.cli.comment import comment_command
+from reconciler.cli.commands import COMMANDS
 from reconciler.cli.console import echo, say_error
-from reconciler.cli.drift import drift_command
-from reconciler.cli.emulator import emulator_command
 from reconciler.cli.exits import Exit, of_error
-from reconciler.cli.explain import explain_command
-from reconciler.cli.export import export_command
-from reconciler.cli.in_git import merge_command, push_command
-from reconciler.cli.list import list_command
-from reconciler.cli.manifests import init_command, schema_command, validate_command
-from reconciler.cli.plan import plan_command
-from reconciler.cli.policy import policy_group
-from reconciler.cli.refresh import refresh_command
-from reconciler.cli.report import report_command
-from reconciler.cli.results import results_command
-from reconciler.cli.run import run_command as run_loop_command
-from reconciler.cli.shell import completion_command
-from reconciler.cli.state import state_group
-from reconciler.cli.status import status_command, wait_command
 from reconciler.model.errors import ReconcilerError
 from reconciler.render.harmless import harmless
 
 
-@click.group(context_settings={"auto_envvar_prefix": "RECONCILER", "help_option_names": ["-h", "--help"]})
+@click.group(
+    commands=COMMANDS,
+    context_settings={"auto_envvar_prefix": "RECONCILER", "help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="reconciler", message="%(prog)s %(version)s")
 @click.option("--chdir", metavar="DIR", type=click.Path(file_okay=False), help="Work in this folder.")
 def cli(chdir: str | None) -> None:
@@ -50,37 +34,6 @@ def cli(chdir: str | None) -> None:
             os.chdir(chdir)
         except OSError as error:
             raise click.UsageError(f"--chdir {chdir}: {error.strerror}") from error
-
-
-for _command in (
-    init_command,
-    validate_command,
-    plan_command,
-    apply_command,
-    audit_group,
-    status_command,
-    wait_command,
-    list_command,
-    results_command,
-    cancel_command,
-    import_command,
-    refresh_command,
-    lock_group,
-    state_group,
-    comment_command,
-    explain_command,
-    drift_command,
-    export_command,
-    policy_group,
-    report_command,
-    schema_command,
-    emulator_command,
-    run_loop_command,
-    completion_command,
-):
-    cli.add_command(_command)
-for _command in (merge_command, push_command):
-    lock_group.add_command(_command)
 
 
 # What files and services say is mapped where it happens; what arrives as these is about the output.

@@ -34,7 +34,9 @@ LLAMACLOUD = ("LLAMA_CLOUD_BASE_URL", "LLAMA_CLOUD_API_KEY")
 TALONIC = ("TALONIC_BASE_URL", "TALONIC_API_KEY")
 
 #: Base URLs that need no second look: nothing of them is escaped, and no library would read them otherwise.
-_PLAIN = re.compile(r"(https?)://([a-z0-9.-]{1,200}[a-z0-9])(?::[1-9][0-9]{0,3})?(?:/[A-Za-z0-9._-]+)*/?")
+_PLAIN = re.compile(
+    r"(https?)://([a-z0-9.-]{1,200}[a-z0-9])(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?(?:/[A-Za-z0-9._-]+)*/?"
+)
 
 
 def connect(

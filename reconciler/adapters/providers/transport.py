@@ -292,9 +292,7 @@ class Transport:
         return error if self._redacted(str(error)) == str(error) else None
 
 
-def _built(
-    client: httpx.AsyncClient, request: Request, objection: Callable[[], str] | None
-) -> httpx.Request:
+def _built(client: httpx.AsyncClient, request: Request, objection: Callable[[], str] | None) -> httpx.Request:
     return client.build_request(
         request.method,
         request.path,

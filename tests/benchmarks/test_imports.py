@@ -36,6 +36,7 @@ _NEVER = {
     *("reconciler.render.report", "reconciler.adapters.forges"),
 }
 _NETWORK = {"httpx", "httpcore", "anyio", "h11"}
+_UNUSUAL = {"sqlite3", "jsonschema", "reconciler.api.emulation", "reconciler.engine.apply"}
 _ASKING_NOBODY = {*_NETWORK, "asyncio", "ssl", "reconciler.engine.apply"}
 
 
@@ -51,9 +52,9 @@ _COMMANDS = {
     "--version": Bounds(60, 2, {"typing", "click", "dataclasses"}),
     "--help": Bounds(270, 66, {"yaml", "jsonschema", *_ASKING_NOBODY}),
     "plan --help": Bounds(185, 36, {"yaml", "jsonschema", *_ASKING_NOBODY}),
-    "validate": Bounds(335, 80, {"sqlite3", *_ASKING_NOBODY}),
-    "plan": Bounds(450, 144, {"sqlite3", "reconciler.api.emulation", "reconciler.engine.apply", *_NETWORK}),
-    "status": Bounds(455, 150, {"sqlite3", "reconciler.engine.apply", *_NETWORK}),
+    "validate": Bounds(270, 82, {*_UNUSUAL, *_ASKING_NOBODY}),
+    "plan": Bounds(390, 145, {*_UNUSUAL, *_NETWORK}),
+    "status": Bounds(395, 151, {*_UNUSUAL, *_NETWORK}),
 }
 
 

@@ -9,11 +9,14 @@ schema, so that it cannot say "fits" where the schema does not; a test holds the
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.validate.faults import Fault
 from reconciler.core.validate.formats import FORMATS
+from reconciler.core.validate.plain import Plain, UnjudgedError, python_pattern
 from reconciler.core.validate.sentences import faults_of
 
 if TYPE_CHECKING:
@@ -34,12 +37,20 @@ class Checker:
     """The schema of one kind, ready to be used for many documents."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self._validator = _validator(schema)
+        self._schema = schema
+        self._whole = Plain(schema)
         self._plain = _plain_items(schema)
+
+    @cached_property
+    def _validator(self) -> Validator:
+        return _validator(self._schema)
 
     def faults(self, value: Mapping[str, Value]) -> list[Fault]:
         """Everything about the document that the schema does not allow."""
         value, indexes = self._without_plain(value)
+        with suppress(UnjudgedError):
+            if self._whole.fits(value):
+                return []
         found = (fault for error in self._validator.iter_errors(value) for fault in faults_of(error))
         faults = list(islice(found, MAX_FAULTS))
         if len(faults) == MAX_FAULTS:
@@ -88,30 +99,21 @@ def _plain_items(schema: Mapping[str, Any]) -> dict[str, tuple[Any, int, int]]:
         rule = definitions[branch]["properties"][key]
         if "$ref" in rule:
             rule = {**definitions[rule["$ref"].rpartition("/")[2]], **rule}
-        fits = re.compile(_python_pattern(rule["pattern"])).search
+        fits = re.compile(python_pattern(rule["pattern"])).search
         rules[key] = (fits, rule.get("minLength", 0), rule["maxLength"])
     return rules
 
 
-def _python_pattern(pattern: str) -> str:
-    r"""A schema's pattern for Python, where ``$`` would also match before a line end: ``\Z`` does not."""
-    return f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern
-
-
 def _validator(schema: Mapping[str, Any]) -> Validator:
-    # Imported late: it takes 0.1 s, and not every command validates.
+    # Imported late: it takes 0.1 s, and most documents fit plainly.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
     from jsonschema.validators import extend
 
-    compiled: dict[str, re.Pattern[str]] = {}
-
-    def matches(pattern: str, text: str) -> bool:
-        known = compiled.get(pattern) or compiled.setdefault(pattern, re.compile(_python_pattern(pattern)))
-        return known.search(text) is not None
+    plain = Plain(schema)
 
     def check_pattern(_: Validator, pattern: str, text: object, __: object) -> Iterator[ValidationError]:
-        if isinstance(text, str) and not matches(pattern, text):
+        if isinstance(text, str) and not plain.matches(pattern, text):
             yield ValidationError("does not match")
 
     def check_format(
@@ -119,7 +121,12 @@ def _validator(schema: Mapping[str, Any]) -> Validator:
     ) -> Iterator[ValidationError]:
         # What has not the form of its format has its fault already.
         # An installed package's schema may name a format that is not ours, and that then only describes.
-        if name in FORMATS and isinstance(text, str) and text and matches(schema.get("pattern", ""), text):
+        if (
+            name in FORMATS
+            and isinstance(text, str)
+            and text
+            and plain.matches(schema.get("pattern", ""), text)
+        ):
             try:
                 FORMATS[name](text)
             except ValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import forked_reconciler
 import object_servers
 import postgres_server
 import pytest
@@ -34,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether a campaign is to go through everything, for minutes or hours, and not through a sample."""
     return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def quick() -> Iterator[Path]:
+    """A folder with a `reconciler` that starts at once, for all tests of this process."""
+    with forked_reconciler.forked() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

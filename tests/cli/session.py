@@ -29,14 +29,20 @@ def copy_example(name: str, folder: Path) -> None:
 
 
 class Session:
-    """A folder, an environment with nothing of the caller's in it, and names for what changes."""
+    """A folder, an environment with nothing of the caller's in it, and names for what changes.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where the commands run.
+        quick: the fixture `quick`, where what a command does is the point, and not how its process starts.
+    """
+
+    def __init__(self, folder: Path, quick: Path | None = None) -> None:
         self.folder = folder
         self._names: dict[str, str] = {}
         keep = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "TMPDIR"}}
+        first = [str(quick)] if quick else []
         self.environment = keep | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONWARNINGS": "error",
         }
 

@@ -11,22 +11,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from forked_reconciler import forked
 from session import Session, copy_example
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _CASES = Path(__file__).parent / "cases"
-
-
-@pytest.fixture(scope="module")
-def quick() -> Iterator[Path]:
-    with forked() as folder:
-        yield folder
 
 
 @pytest.mark.parametrize("case", sorted(_CASES.glob("*.case")), ids=lambda case: case.stem)
@@ -38,8 +27,7 @@ def test_a_session_prints_what_is_written_down(case: Path, tmp_path: Path, quick
         copy_example(project[1], folder)
     else:
         folder.mkdir()
-    session = Session(folder)
-    session.environment["PATH"] = f"{quick}{os.pathsep}{session.environment['PATH']}"
+    session = Session(folder, quick)
     begin = next(number for number, line in enumerate(lines) if line.startswith("$ "))
     printed = [line for line in lines[:begin] if line]
     for command in (line for line in lines[begin:] if line.startswith("$ ")):

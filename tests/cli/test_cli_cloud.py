@@ -37,7 +37,7 @@ def _serving(service: Service) -> Iterator[str]:
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
+def session(tmp_path: Path, quick: Path) -> Iterator[Session]:
     folder = tmp_path / "project"
     copy_example("quickstart", folder)
     service = Service(
@@ -51,15 +51,17 @@ def session(tmp_path: Path) -> Iterator[Session]:
         (folder / "reconciler.yaml").write_text(
             "apiVersion: reconciler/v1\nkind: Project\nmetadata: {name: cloud}\nspec:\n"
             '  manifests: ["batches/*.yaml"]\n  providers:\n'
-            "    local: {type: llamacloud, apiKey: {env: CLOUD_KEY}, settle: 3s}\n"
+            "    local: {type: llamacloud, apiKey: {env: CLOUD_KEY}, settle: 1s}\n"
         )
-        session = Session(folder)
+        session = Session(folder, quick)
         session.environment |= {"CLOUD_KEY": _KEY, "LLAMA_CLOUD_BASE_URL": base_url}
         yield session
     service.close()
 
 
 def test_the_cloud_gets_each_batch_once_and_apply_does_not_stay(session: Session) -> None:
+    project = session.folder / "reconciler.yaml"
+    project.write_text(project.read_text().replace("settle: 1s", "settle: 3s"))  # a wait that is told of
     printed = session.run("reconciler apply --auto-approve")
     assert printed[-1] == "Apply: 3 created."
     assert [line for line in printed if "absence has to be seen twice" in line]  # cold: no journal yet (C2)

@@ -21,27 +21,28 @@ metadata: {name: adopting}
 spec:
   manifests: ["batches/*.yaml"]
   providers:
-    prod: {type: llamacloud, apiKey: {env: CLOUD_KEY}, settle: 3s}
+    prod: {type: llamacloud, apiKey: {env: CLOUD_KEY}, settle: 1s}
 """
 _DIRECTORIES = [f"pile-{number:03}" for number in range(300)]
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Emulator]:
+def service(tmp_path: Path, quick: Path) -> Iterator[Emulator]:
     """300 directories, and a service on which a fifth of the batches fails and a tenth is cancelled."""
     documents(tmp_path, *_DIRECTORIES, files=1)
     fates = ("--fail-batches", "0.2", "--cancel-batches", "0.1", "--seed", "11", "--no-read")
     fields = str(EXAMPLES / "quickstart" / "configurations")
-    with emulator(tmp_path, "--root", "documents", "--configurations", fields, *fates) as process:
+    root = ("--root", "documents", "--configurations", fields)
+    with emulator(tmp_path, *root, *fates, quick=quick) as process:
         yield process
 
 
 @pytest.fixture
-def session(tmp_path: Path, service: Emulator) -> Session:
+def session(tmp_path: Path, service: Emulator, quick: Path) -> Session:
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "reconciler.yaml").write_text(_PROJECT)
-    session = Session(folder)
+    session = Session(folder, quick)
     session.environment |= {"CLOUD_KEY": "llx-emulator", "LLAMA_CLOUD_BASE_URL": service.url}
     return session
 

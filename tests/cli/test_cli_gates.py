@@ -17,10 +17,10 @@ _DOC = Path(__file__).parents[2] / "docs" / "gates.md"
 _BLOCK = re.compile(r"^```(yaml|json|console)(?: (\S+))?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def test_everything_in_the_guide_is_as_it_says(tmp_path: Path) -> None:
+def test_everything_in_the_guide_is_as_it_says(tmp_path: Path, quick: Path) -> None:
     folder = tmp_path / "quickstart"
     copy_example("quickstart", folder)
-    session, shown = Session(folder), Session(folder)
+    session, shown = Session(folder, quick), Session(folder)
     project = (folder / "reconciler.yaml").read_text()
     ran = 0
     for kind, file, text in _BLOCK.findall(_DOC.read_text()):

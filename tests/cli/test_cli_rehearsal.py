@@ -25,17 +25,17 @@ def commands() -> Iterator[str]:
         yield from (line for line in block.splitlines() if "&& cd " not in line)
 
 
-def test_an_apply_survives_the_faults_of_the_rehearsal(tmp_path: Path) -> None:
+def test_an_apply_survives_the_faults_of_the_rehearsal(tmp_path: Path, quick: Path) -> None:
     folder = tmp_path / "rehearsal"
     copy_example("rehearsal", folder)
     serve, apply, ask = commands()
     program, command, *options = shlex.split(serve)
     assert (program, command) == ("reconciler", "emulator")
-    with emulator(folder, *options, "--speed", "1") as there:
+    with emulator(folder, *options, "--speed", "1", quick=quick) as there:
         port = there.url.rpartition(":")[2]
         project = folder / "reconciler.yaml"
         project.write_text(project.read_text().replace(_PORT, port))
-        session = Session(folder)
+        session = Session(folder, quick)
         printed = session.run(apply)
         ends = [line for line in printed if "  created" in line]
         assert len(ends) == 12

@@ -28,14 +28,14 @@ spec:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Emulator]:
+def service(tmp_path: Path, quick: Path) -> Iterator[Emulator]:
     documents(tmp_path, "a", "b", "c")
-    with emulator(tmp_path, "--root", "documents") as running:
+    with emulator(tmp_path, "--root", "documents", quick=quick) as running:
         yield running
 
 
 @pytest.fixture
-def session(tmp_path: Path, service: Emulator) -> Session:
+def session(tmp_path: Path, service: Emulator, quick: Path) -> Session:
     """Two batches that are applied, on a service whose clock stands still."""
     folder = tmp_path / "project"
     (folder / "batches").mkdir(parents=True)
@@ -45,7 +45,7 @@ def session(tmp_path: Path, service: Emulator) -> Session:
         '  manifests: ["batches/*.yaml"]\n  providers:\n'
         f"    cloud: {{type: llamacloud, baseUrl: '{service.url}', settle: 0s}}\n"
     )
-    session = Session(folder)
+    session = Session(folder, quick)
     session.environment["LLAMA_CLOUD_API_KEY"] = "llx-emulator"
     assert session.run("reconciler apply --auto-approve")[-1] == "Apply: 2 created."
     return session
@@ -111,7 +111,7 @@ def test_watch_redraws_in_place_until_ctrl_c(session: Session, service: Emulator
     assert terminal.shown.endswith("2 COMPLETED.\x1b[K\r\n\x1b[J\x1b[?7h")
 
 
-def test_what_is_only_watched_stands_beside_what_is_made(tmp_path: Path) -> None:
+def test_what_is_only_watched_stands_beside_what_is_made(tmp_path: Path, quick: Path) -> None:
     """R16: Talonic forms its batches by itself; they are waited for, and an apply records them."""
     stand = TalonicStand(tmp_path, key="tlnc_key")
     folder = tmp_path / "project"
@@ -124,7 +124,7 @@ def test_what_is_only_watched_stands_beside_what_is_made(tmp_path: Path) -> None
         "apiVersion: reconciler/v1\nkind: TrackedBatch\nmetadata: {name: nightly}\n"
         "spec: {provider: talonic, since: 2026-09-01T00:00:00Z}\n"
     )
-    session = Session(folder)
+    session = Session(folder, quick)
     with stand.served() as base_url:
         session.environment |= {"TALONIC_API_KEY": "tlnc_key", "TALONIC_BASE_URL": base_url}
         stand.ingest("a", "b", "c")

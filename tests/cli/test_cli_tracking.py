@@ -275,11 +275,13 @@ def test_no_key_is_one_error_that_names_the_variable(watching: Watching) -> None
     ]
 
 
-def test_batches_of_others_are_watched_on_the_emulator_by_id_status_and_time(tmp_path: Path) -> None:
+def test_batches_of_others_are_watched_on_the_emulator_by_id_status_and_time(
+    tmp_path: Path, quick: Path
+) -> None:
     """`reconciler emulator` as a process: LlamaCloud's batches and Talonic's beside each other."""
     folder = tmp_path / "project"
     root = documents(tmp_path, "theirs", "more")
-    with emulator(tmp_path, "--root", str(root), "--talonic-threshold", "3") as service:
+    with emulator(tmp_path, "--root", str(root), "--talonic-threshold", "3", quick=quick) as service:
         there = Watching(folder, TalonicStand(tmp_path, key=_KEY))
         there.session.environment |= {
             "TALONIC_API_KEY": "tlnc_emulator",

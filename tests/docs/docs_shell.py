@@ -57,10 +57,10 @@ def _parts(line: str) -> list[str]:
 class Shell:
     """One terminal: a folder, an environment, and names for what changes from run to run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, quick: Path | None = None) -> None:
         self.top = folder
         self.folder = folder
-        self.session = Session(folder)
+        self.session = Session(folder, quick)
         self.environment = self.session.environment
         self.port = _free_port()
         self.environment["RECONCILER_EMULATOR_PORT"] = self.port

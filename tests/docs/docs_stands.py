@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from docs_shell import Shell
@@ -9,8 +10,15 @@ from emulator_process import documents, emulator
 from session import EXAMPLES, copy_example
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
     from pathlib import Path
+
+
+class Beside(ExitStack):
+    """What runs beside a session, until it ends; `quick` is the fixture of that name."""
+
+    def __init__(self, quick: Path) -> None:
+        super().__init__()
+        self.quick = quick
 
 
 def _quiet(shell: Shell, *commands: str) -> None:
@@ -28,14 +36,17 @@ def _committed(shell: Shell) -> None:
     )
 
 
-def _empty(folder: Path, _: ExitStack) -> Shell:
+def _empty(folder: Path, stack: Beside) -> Shell:
     """A new folder."""
     folder.mkdir()
-    return Shell(folder)
+    return Shell(folder, stack.quick)
 
 
-def _clone(folder: Path, _: ExitStack) -> Shell:
-    """What a clone of this repository has, as far as the pages use it; the environment is this one."""
+def _clone(folder: Path, _: Beside) -> Shell:
+    """What a clone of this repository has, as far as the pages use it; the environment is this one.
+
+    What bash runs of README's tour is the command as it is installed.
+    """
     for example in ("quickstart", "rehearsal", "provider"):
         copy_example(example, folder / "examples" / example)
     (folder / ".venv" / "bin").mkdir(parents=True)
@@ -45,22 +56,22 @@ def _clone(folder: Path, _: ExitStack) -> Shell:
     return shell
 
 
-def _quickstart(folder: Path, _: ExitStack) -> Shell:
+def _quickstart(folder: Path, stack: Beside) -> Shell:
     """A copy of examples/quickstart, in a repository of its own."""
     copy_example("quickstart", folder)
-    shell = Shell(folder)
+    shell = Shell(folder, stack.quick)
     _committed(shell)
     return shell
 
 
-def _applied(folder: Path, stack: ExitStack) -> Shell:
+def _applied(folder: Path, stack: Beside) -> Shell:
     """The same after `reconciler apply`, one create after the other."""
     shell = _quickstart(folder, stack)
     _quiet(shell, "reconciler apply --auto-approve --parallelism 1")
     return shell
 
 
-def _remote(folder: Path, stack: ExitStack) -> Shell:
+def _remote(folder: Path, stack: Beside) -> Shell:
     """The quickstart, pushed to a bare repository, which is `origin`."""
     shell = _quickstart(folder, stack)
     _quiet(
@@ -71,7 +82,7 @@ def _remote(folder: Path, stack: ExitStack) -> Shell:
     return shell
 
 
-def _forked(folder: Path, stack: ExitStack) -> Shell:
+def _forked(folder: Path, stack: Beside) -> Shell:
     """Two branches, `main` and `theirs`, that have each created a batch for the same work."""
     shell = _quickstart(folder, stack)
     apply = "reconciler apply --auto-approve --parallelism 1 --target"
@@ -91,7 +102,7 @@ def _forked(folder: Path, stack: ExitStack) -> Shell:
     return shell
 
 
-def _adopting(folder: Path, stack: ExitStack, invoices: int = 30) -> Shell:
+def _adopting(folder: Path, stack: Beside, invoices: int = 30) -> Shell:
     """A service with batches that nobody has manifests for, in a new repository.
 
     `advance 10m` moves the service's clock, `create DIRECTORY JOB CONFIGURATION` is somebody else's doing.
@@ -105,7 +116,7 @@ def _adopting(folder: Path, stack: ExitStack, invoices: int = 30) -> Shell:
     fields = str(EXAMPLES / "quickstart" / "configurations")
     fails = ("--fail-files", "0.06", "--fail-batches", "0.06", "--cancel-batches", "0.02", "--seed", "7")
     root = ("--root", "documents", "--configurations", fields)
-    service = stack.enter_context(emulator(beside, *root, *fails, "--no-read"))
+    service = stack.enter_context(emulator(beside, *root, *fails, "--no-read", quick=stack.quick))
 
     def create(names: list[str], job: str, configuration: str) -> None:
         for name in names:
@@ -121,7 +132,7 @@ def _adopting(folder: Path, stack: ExitStack, invoices: int = 30) -> Shell:
     service.advance("10m")
     create(letters[: invoices // 3], "parse_v2", "cfg-PARSE_AGENTIC")
     service.advance("10m")
-    shell = Shell(folder)
+    shell = Shell(folder, stack.quick)
     shell.environment |= {"LLAMA_CLOUD_API_KEY": "llx-emulator", "LLAMA_CLOUD_BASE_URL": service.url}
     _new_repository(shell)
     _program(shell, "advance", _ADVANCE.replace("URL", service.url))
@@ -129,12 +140,12 @@ def _adopting(folder: Path, stack: ExitStack, invoices: int = 30) -> Shell:
     return shell
 
 
-def _two_hundred(folder: Path, stack: ExitStack) -> Shell:
+def _two_hundred(folder: Path, stack: Beside) -> Shell:
     """The same with 200 batches."""
     return _adopting(folder, stack, invoices=60)
 
 
-def _talonic(folder: Path, stack: ExitStack) -> Shell:
+def _talonic(folder: Path, stack: Beside) -> Shell:
     """A service that makes a batch of each three documents: `ingest a b c` sends some, `advance` as above."""
     folder.mkdir()
     options = [
@@ -149,29 +160,29 @@ def _talonic(folder: Path, stack: ExitStack) -> Shell:
         "--seed",
         "2",
     ]
-    service = stack.enter_context(emulator(folder, *options))
-    shell = Shell(folder)
+    service = stack.enter_context(emulator(folder, *options, quick=stack.quick))
+    shell = Shell(folder, stack.quick)
     shell.environment |= {"TALONIC_API_KEY": "tlnc_emulator", "TALONIC_BASE_URL": service.url}
     _program(shell, "advance", _ADVANCE.replace("URL", service.url))
     _program(shell, "ingest", _INGEST.replace("URL", service.url))
     return shell
 
 
-def _rehearsal(folder: Path, stack: ExitStack) -> Shell:
+def _rehearsal(folder: Path, stack: Beside) -> Shell:
     """A copy of examples/rehearsal, whose service runs where pages say; its clock stands still."""
     copy_example("rehearsal", folder)
-    shell = Shell(folder)
-    stack.enter_context(emulator(folder, "--root", "documents", "--port", shell.port))
+    shell = Shell(folder, stack.quick)
+    stack.enter_context(emulator(folder, "--root", "documents", "--port", shell.port, quick=stack.quick))
     return shell
 
 
-def _repository(folder: Path, stack: ExitStack) -> Shell:
+def _repository(folder: Path, stack: Beside) -> Shell:
     """A repository with nothing in it whose `origin` has nothing either; a service has three directories."""
     folder.mkdir()
     copy_example("quickstart", folder.parent / "beside")
     options = ("--root", "documents", "--configurations", "configurations", "--speed", "600")
-    service = stack.enter_context(emulator(folder.parent / "beside", *options))
-    shell = Shell(folder)
+    service = stack.enter_context(emulator(folder.parent / "beside", *options, quick=stack.quick))
+    shell = Shell(folder, stack.quick)
     shell.environment |= {"LLAMA_CLOUD_API_KEY": "llx-emulator", "LLAMA_CLOUD_BASE_URL": service.url}
     _new_repository(shell)
     return shell
@@ -186,7 +197,7 @@ def _new_repository(shell: Shell) -> None:
     )
 
 
-def _auditor(folder: Path, stack: ExitStack) -> Shell:
+def _auditor(folder: Path, stack: Beside) -> Shell:
     """What an auditor was given: log, lockfile, public key and a checkpoint, of a project that signs."""
     shell = _quickstart(folder, stack)
     apply = "RECONCILER_AUDIT_KEY=../team-key reconciler apply --auto-approve --parallelism 1"

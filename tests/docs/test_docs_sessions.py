@@ -6,7 +6,6 @@ down what is printed now, with this machine's ids and times; read the difference
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from docs_pages import PAGES, ROOT, RUN, blocks, comments, named
 from docs_shell import Shell, Steady
-from docs_stands import STANDS
+from docs_stands import STANDS, Beside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,12 +71,12 @@ def _succeeds(block: Block, shell: Shell, command: str) -> None:
         pytest.fail("\n".join([f"{block.place}: {command}", *said]), pytrace=False)
 
 
-def _run(session: list[Block], folder: Path) -> dict[Block, str]:
+def _run(session: list[Block], folder: Path, quick: Path) -> dict[Block, str]:
     """What the session's blocks would say now, of those that say something else."""
     really, shown = Steady(), Steady()
     written: dict[Block, str] = {}
     differ = False
-    with contextlib.ExitStack() as stack:
+    with Beside(quick) as stack:
         shell = STANDS[session[0].note("session") or ""](folder, stack)
         for block in session:
             needs = block.note("needs")
@@ -112,11 +111,11 @@ def _write(page: Path, written: dict[Block, str]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_what_a_page_shows_is_what_is_printed(page: Path, tmp_path: Path) -> None:
+def test_what_a_page_shows_is_what_is_printed(page: Path, tmp_path: Path, quick: Path) -> None:
     written: dict[Block, str] = {}
     for number, session in enumerate(_sessions(page)):
         (tmp_path / str(number)).mkdir()
-        written |= _run(session, tmp_path / str(number) / "project")
+        written |= _run(session, tmp_path / str(number) / "project", quick)
     if written:
         _write(page, written)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 from docs_pages import AROUND, PAGES, blocks, named, spans
-from docs_stands import STANDS
+from docs_stands import STANDS, Beside
 from docs_words import command_lines, commands, fault, options, with_places_filled
 
 if TYPE_CHECKING:
@@ -64,12 +63,12 @@ def test_each_option_of_a_page_exists(page: Path) -> None:
     assert unknown == set()
 
 
-def test_each_command_line_of_running_text_runs(tmp_path: Path) -> None:
+def test_each_command_line_of_running_text_runs(tmp_path: Path, quick: Path) -> None:
     """In a project that was applied: whatever it answers, it is no wrong usage and no defect."""
     lines = sorted({line for page in PAGES for _, line in _in_text(page)})
     assert len(lines) > 50
     wrong = []
-    with contextlib.ExitStack() as stack:
+    with Beside(quick) as stack:
         shell = STANDS["applied"](tmp_path / "project", stack)
         [batch, *_] = shell.run("grep -o 'bat-[0-9a-f-]*' reconciler.lock")
         places = _PLACES | {"BATCH_ID": batch, "BATCH": batch, "ID": batch}

@@ -18,12 +18,22 @@ if TYPE_CHECKING:
 KEY = {"Authorization": "Bearer llx-emulator"}
 
 
-class Emulator:
-    """One process. Its clock stands still unless `--speed` is given."""
+def _program(quick: Path | None) -> list[str]:
+    return [str(quick / "reconciler")] if quick else [sys.executable, "-m", "reconciler"]
 
-    def __init__(self, folder: Path, *options: str) -> None:
+
+class Emulator:
+    """One process. Its clock stands still unless `--speed` is given.
+
+    Args:
+        folder: where it runs.
+        options: of the command.
+        quick: the fixture `quick`, where the service is what a test needs and not what it is about.
+    """
+
+    def __init__(self, folder: Path, *options: str, quick: Path | None = None) -> None:
         speed = () if "--speed" in options else ("--speed", "0")
-        command = [sys.executable, "-m", "reconciler", "emulator", "--port", "0", *speed, *options]
+        command = [*_program(quick), "emulator", "--port", "0", *speed, *options]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RECONCILER")}
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -69,9 +79,9 @@ class Emulator:
 
 
 @contextlib.contextmanager
-def emulator(folder: Path, *options: str) -> Iterator[Emulator]:
+def emulator(folder: Path, *options: str, quick: Path | None = None) -> Iterator[Emulator]:
     """A process that is gone afterwards."""
-    process = Emulator(folder, *options)
+    process = Emulator(folder, *options, quick=quick)
     try:
         yield process
     finally:
@@ -89,9 +99,9 @@ def documents(folder: Path, *names: str, files: int = 2) -> Path:
     return root
 
 
-def refused(folder: Path, *options: str) -> tuple[int, str]:
+def refused(folder: Path, *options: str, quick: Path | None = None) -> tuple[int, str]:
     """Start it where it cannot be started; give its exit code and what it said."""
-    command = [sys.executable, "-m", "reconciler", "emulator", "--port", "0", *options]
+    command = [*_program(quick), "emulator", "--port", "0", *options]
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False, timeout=60)
     assert done.stdout == ""
     return done.returncode, done.stderr

@@ -337,11 +337,13 @@ def test_half_a_character_is_refused_where_it_stands() -> None:
     assert problems('"\\ud83d\\ude00"') == ['should be a mapping, not "\\ud83d\\ude00"']
 
 
-def test_the_command_line_tells_each_problem_in_a_line_as_editors_read_them(tmp_path: Path) -> None:
+def test_the_command_line_tells_each_problem_in_a_line_as_editors_read_them(
+    tmp_path: Path, quick: Path
+) -> None:
     (tmp_path / "faults.yaml").write_text(
         HEAD + "faults:\n  - fault: closed\n    probability: 2\n  - {fault: close, nth: 0}\n"
     )
-    assert refused(tmp_path, "--faults", "faults.yaml") == (
+    assert refused(tmp_path, "--faults", "faults.yaml", quick=quick) == (
         1,
         (
             "faults.yaml:5:18: faults[0].probability: should be 1 or less, not 2\n"
@@ -349,7 +351,7 @@ def test_the_command_line_tells_each_problem_in_a_line_as_editors_read_them(tmp_
             f" (there are {', '.join(KINDS)})\n"
         ),
     )
-    assert refused(tmp_path, "--faults", "none.yaml") == (
+    assert refused(tmp_path, "--faults", "none.yaml", quick=quick) == (
         1,
         "none.yaml:1:1: it cannot be read: No such file or directory\n",
     )

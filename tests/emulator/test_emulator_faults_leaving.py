@@ -83,9 +83,9 @@ def test_the_service_ends_in_the_middle_of_uploads(protocol: type[asyncio.Protoc
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_an_upload_leaves_nothing_on_standard_error(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, quick: Path
 ) -> None:
-    with emulator(tmp_path) as there:
+    with emulator(tmp_path, quick=quick) as there:
         made = there.client.post("/api/v1/beta/directories", json={"name": "a"}).json()["id"]
         path = f"/api/v1/beta/directories/{made}/files/upload"
         head = (

@@ -40,8 +40,8 @@ def test_it_says_where_it_listens_and_ends_at_a_signal(tmp_path: Path) -> None:
         assert there.end() == (128 + signal.SIGTERM, "")
 
 
-def test_each_service_has_its_own_key_and_its_own_errors(tmp_path: Path) -> None:
-    with emulator(tmp_path) as there, httpx.Client(base_url=there.url) as client:
+def test_each_service_has_its_own_key_and_its_own_errors(tmp_path: Path, quick: Path) -> None:
+    with emulator(tmp_path, quick=quick) as there, httpx.Client(base_url=there.url) as client:
         for path, key, wrong in (
             ("/api/v2/batches", "llx-emulator", {"detail": "Invalid API key"}),
             ("/v1/batches", "tlnc_emulator", "AUTH_REQUIRED"),
@@ -58,14 +58,14 @@ def test_each_service_has_its_own_key_and_its_own_errors(tmp_path: Path) -> None
         assert client.get("/openapi.json").json()["openapi"].startswith("3.1")
 
 
-def test_what_was_created_stands_after_a_restart_and_so_does_the_clock(tmp_path: Path) -> None:
+def test_what_was_created_stands_after_a_restart_and_so_does_the_clock(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, "a", "b")
-    with emulator(tmp_path, "--root", "documents") as first:
+    with emulator(tmp_path, "--root", "documents", quick=quick) as first:
         made = [first.create(directory).json()["id"] for directory in ("dir-a", "dir-b")]
         first.advance("3h")
         then = first.client.get("/__admin/clock").json()["now"]
         first.end()
-    with emulator(tmp_path, "--root", "documents") as second:
+    with emulator(tmp_path, "--root", "documents", quick=quick) as second:
         assert second.client.get("/__admin/clock").json() == {"now": then, "speed": 0.0, "settled": True}
         assert [batch["id"] for batch in second.batches()] == made[::-1]
 
@@ -103,10 +103,12 @@ def test_killed_in_the_middle_of_creates_it_has_all_that_it_confirmed_and_nothin
         assert len(confirmed) <= len(listed) == len(set(listed)) <= len(confirmed) + 4
 
 
-def test_two_processes_on_one_database_lose_nothing_and_run_each_batch_once(tmp_path: Path) -> None:
+def test_two_processes_on_one_database_lose_nothing_and_run_each_batch_once(
+    tmp_path: Path, quick: Path
+) -> None:
     documents(tmp_path, *(f"{number:02}" for number in range(10)), files=1)
     options = ("--root", "documents", "--pending", "0s", "--per-file", "0s", "--no-read")
-    with emulator(tmp_path, *options) as one, emulator(tmp_path, *options) as two:
+    with emulator(tmp_path, *options, quick=quick) as one, emulator(tmp_path, *options, quick=quick) as two:
         made: list[httpx.Response] = []
 
         def create(there: Emulator) -> None:
@@ -133,10 +135,10 @@ def test_two_processes_on_one_database_lose_nothing_and_run_each_batch_once(tmp_
     assert counts == (2000, 2000, 2000)
 
 
-def test_duplicates_are_told_with_the_earlier_batches(tmp_path: Path) -> None:
+def test_duplicates_are_told_with_the_earlier_batches(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, "a", "b", "c")
     options = ("--root", "documents", "--cancel-lag", "0s")
-    with emulator(tmp_path, *options) as there:
+    with emulator(tmp_path, *options, quick=quick) as there:
         first, second = (there.create("dir-a").json()["id"] for _ in range(2))
         there.create("dir-a", "cfg-PARSE_COST_EFFECTIVE")
         cancelled = there.create("dir-b").json()["id"]
@@ -177,9 +179,9 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
         yield there
 
 
-def test_a_stepped_clock_answers_when_what_became_due_is_done(tmp_path: Path) -> None:
+def test_a_stepped_clock_answers_when_what_became_due_is_done(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, *(f"{number:02}" for number in range(20)), files=3)
-    with emulator(tmp_path, "--root", "documents") as there:
+    with emulator(tmp_path, "--root", "documents", quick=quick) as there:
         for number in range(20):
             there.create(f"dir-{number:02}")
         reply = there.client.post("/__admin/clock", json={"advance": "1d"}).json()
@@ -193,8 +195,8 @@ def test_a_web_page_may_not_move_the_clock(shared: Emulator) -> None:
     assert (reply.status_code, reply.json()) == (403, {"detail": "A web page may not change this"})
 
 
-def test_a_clock_may_not_start_where_it_cannot_be_shown(tmp_path: Path) -> None:
-    code, said = refused(tmp_path, "--clock-offset", "-36500d")
+def test_a_clock_may_not_start_where_it_cannot_be_shown(tmp_path: Path, quick: Path) -> None:
+    code, said = refused(tmp_path, "--clock-offset", "-36500d", quick=quick)
     assert (code, said) == (
         1,
         (
@@ -217,11 +219,11 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, quick: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as connection:
         connection.executescript("PRAGMA application_id=0x62726563; PRAGMA user_version=99;")
     before = (tmp_path / "x.db").read_bytes()
-    code, said = refused(tmp_path, "--db", "x.db")
+    code, said = refused(tmp_path, "--db", "x.db", quick=quick)
     assert (code, said) == (
         1,
         (
@@ -232,10 +234,10 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "x.db").read_bytes() == before
 
 
-def test_a_root_that_cannot_be_read_is_named_and_nothing_is_made(tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_read_is_named_and_nothing_is_made(tmp_path: Path, quick: Path) -> None:
     (tmp_path / "file").write_text("")
     said = [
-        refused(tmp_path, option, name)
+        refused(tmp_path, option, name, quick=quick)
         for option in ("--root", "--configurations")
         for name in ("no", "file")
     ]
@@ -247,12 +249,12 @@ def test_a_root_that_cannot_be_read_is_named_and_nothing_is_made(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_every_fault_of_a_fault_file_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+def test_every_fault_of_a_fault_file_is_told_at_once_with_its_place(tmp_path: Path, quick: Path) -> None:
     (tmp_path / "faults.yaml").write_text(
         "apiVersion: reconciler/v1\nkind: Faults\nfaults:\n"
         "  - {fault: closed, probability: 2}\n  - {fault: close, nth: 1}\n"
     )
-    code, said = refused(tmp_path, "--faults", "faults.yaml")
+    code, said = refused(tmp_path, "--faults", "faults.yaml", quick=quick)
     assert code == 1
     assert said.splitlines()[0] == "faults.yaml:4:34: faults[0].probability: should be 1 or less, not 2"
     assert said.splitlines()[1].startswith("faults.yaml:5:13: faults[1].fault: ")
@@ -260,18 +262,18 @@ def test_every_fault_of_a_fault_file_is_told_at_once_with_its_place(tmp_path: Pa
     assert not (tmp_path / ".reconciler").exists()
 
 
-def test_a_start_that_fails_leaves_no_trace_and_moves_no_running_clock(tmp_path: Path) -> None:
-    with emulator(tmp_path, "--db", "x.db", "--speed", "60") as there:
+def test_a_start_that_fails_leaves_no_trace_and_moves_no_running_clock(tmp_path: Path, quick: Path) -> None:
+    with emulator(tmp_path, "--db", "x.db", "--speed", "60", quick=quick) as there:
         port = there.url.rpartition(":")[2]
         for options in (("--db", "x.db", "--speed", "0"), ("--db", "y.db", "--clock-offset", "2h")):
-            code, said = refused(tmp_path, "--port", port, *options)
+            code, said = refused(tmp_path, "--port", port, *options, quick=quick)
             assert (code, said.splitlines()[0]) == (1, f"Error: cannot listen on 127.0.0.1, port {port}")
         assert there.client.get("/__admin/clock").json()["speed"] == 60
         assert not (tmp_path / "y.db").exists()
 
 
-def test_a_database_that_is_deleted_ends_the_service_with_the_reason(tmp_path: Path) -> None:
-    with emulator(tmp_path, "--db", "x.db") as there:
+def test_a_database_that_is_deleted_ends_the_service_with_the_reason(tmp_path: Path, quick: Path) -> None:
+    with emulator(tmp_path, "--db", "x.db", quick=quick) as there:
         (tmp_path / "x.db").unlink()
         there.client.close()
         errors = there.process.communicate()[1]
@@ -281,10 +283,10 @@ def test_a_database_that_is_deleted_ends_the_service_with_the_reason(tmp_path: P
     )
 
 
-def test_a_database_that_is_locked_for_long_stops_nothing_for_good(tmp_path: Path) -> None:
+def test_a_database_that_is_locked_for_long_stops_nothing_for_good(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, "a")
     options = ("--root", "documents", "--db", "x.db", "--pending", "0s", "--per-file", "0s")
-    with emulator(tmp_path, *options) as there:
+    with emulator(tmp_path, *options, quick=quick) as there:
         with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             assert there.create("dir-a").status_code == 503
@@ -294,9 +296,9 @@ def test_a_database_that_is_locked_for_long_stops_nothing_for_good(tmp_path: Pat
         assert [batch["status"] for batch in there.batches()] == ["COMPLETED"]
 
 
-def test_a_root_that_vanishes_fails_batches_and_nothing_else(tmp_path: Path) -> None:
+def test_a_root_that_vanishes_fails_batches_and_nothing_else(tmp_path: Path, quick: Path) -> None:
     root = documents(tmp_path, "a")
-    with emulator(tmp_path, "--root", "documents") as there:
+    with emulator(tmp_path, "--root", "documents", quick=quick) as there:
         there.create("dir-a")
         shutil.rmtree(root)
         assert there.client.post("/__admin/clock", json={"advance": "1h"}).json()["settled"]
@@ -305,10 +307,10 @@ def test_a_root_that_vanishes_fails_batches_and_nothing_else(tmp_path: Path) -> 
         assert there.end() == (128 + signal.SIGTERM, "")
 
 
-def test_a_configuration_that_cannot_be_used_shows_at_the_start(tmp_path: Path) -> None:
+def test_a_configuration_that_cannot_be_used_shows_at_the_start(tmp_path: Path, quick: Path) -> None:
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "a.yaml").write_text("type: parse\n")
-    code, said = refused(tmp_path, "--configurations", "saved")
+    code, said = refused(tmp_path, "--configurations", "saved", quick=quick)
     assert (code, said) == (
         1,
         (
@@ -318,10 +320,10 @@ def test_a_configuration_that_cannot_be_used_shows_at_the_start(tmp_path: Path) 
     )
 
 
-def test_a_clock_that_runs_cannot_start_with_an_offset(tmp_path: Path) -> None:
-    with emulator(tmp_path, "--clock-offset", "-3h") as first:
+def test_a_clock_that_runs_cannot_start_with_an_offset(tmp_path: Path, quick: Path) -> None:
+    with emulator(tmp_path, "--clock-offset", "-3h", quick=quick) as first:
         first.end()
-    code, said = refused(tmp_path, "--clock-offset", "1h")
+    code, said = refused(tmp_path, "--clock-offset", "1h", quick=quick)
     assert (code, said) == (
         1,
         (
@@ -345,13 +347,13 @@ def test_a_clock_that_runs_cannot_start_with_an_offset(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_wrong_usage_is_told(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
-    code, said = refused(tmp_path, *options)
+def test_wrong_usage_is_told(tmp_path: Path, options: tuple[str, ...], message: str, quick: Path) -> None:
+    code, said = refused(tmp_path, *options, quick=quick)
     assert code == 64
     assert message in said
 
 
-def test_with_a_log_each_request_is_a_line_and_no_key_is_in_it(tmp_path: Path) -> None:
+def test_with_a_log_each_request_is_a_line_and_no_key_is_in_it(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, "a")
     (tmp_path / "faults.yaml").write_text(
         "apiVersion: reconciler/v1\nkind: Faults\nfaults:\n"
@@ -359,7 +361,7 @@ def test_with_a_log_each_request_is_a_line_and_no_key_is_in_it(tmp_path: Path) -
         "  - {fault: status, status: 503, when: before, nth: 3, on: {method: POST}}\n"
     )
     options = ("--root", "documents", "--faults", "faults.yaml", "--log-level", "info")
-    with emulator(tmp_path, *options) as there:
+    with emulator(tmp_path, *options, quick=quick) as there:
         there.client.get("/api/v2/batches", params={"status": "\x1b[2J"})
         there.create("dir-a")
         with pytest.raises(httpx.RemoteProtocolError):

@@ -74,9 +74,9 @@ def until(so: Callable[[], bool]) -> None:
         pass
 
 
-def test_a_batch_is_told_of_from_its_create_to_its_end(tmp_path: Path) -> None:
+def test_a_batch_is_told_of_from_its_create_to_its_end(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, "a")
-    with receiver() as there, emulator(tmp_path, *AT_ONCE) as one:
+    with receiver() as there, emulator(tmp_path, *AT_ONCE, quick=quick) as one:
         batch_id = create(one, {"webhook_url": there.url})
         calls = there.wait(3)
         assert sorted(call.event["event_type"] for call in calls) == [
@@ -91,7 +91,9 @@ def test_a_batch_is_told_of_from_its_create_to_its_end(tmp_path: Path) -> None:
         ] * 3
 
 
-def test_killed_between_the_change_and_the_sending_it_tells_after_a_restart(tmp_path: Path) -> None:
+def test_killed_between_the_change_and_the_sending_it_tells_after_a_restart(
+    tmp_path: Path, quick: Path
+) -> None:
     documents(tmp_path, "a")
     (tmp_path / ".reconciler").mkdir()
     with receiver() as there:
@@ -105,7 +107,7 @@ def test_killed_between_the_change_and_the_sending_it_tells_after_a_restart(tmp_
             check=False,
         )
         assert (killed.returncode, killed.stderr, there.calls) == (-9, "", [])
-        with emulator(tmp_path, "--root", "documents"):
+        with emulator(tmp_path, "--root", "documents", quick=quick):
             [call] = there.wait(1)
         assert (call.event["event_type"], call.event["data"]["id"]) == (
             "batch.pending",
@@ -113,22 +115,26 @@ def test_killed_between_the_change_and_the_sending_it_tells_after_a_restart(tmp_
         )
 
 
-def test_killed_while_it_sends_it_sends_the_same_event_again(tmp_path: Path) -> None:
+def test_killed_while_it_sends_it_sends_the_same_event_again(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, "a")
     with receiver(None, 200) as there:
-        with emulator(tmp_path, "--root", "documents") as first:
+        with emulator(tmp_path, "--root", "documents", quick=quick) as first:
             create(first, {"webhook_url": there.url})
             there.wait(1)
             first.kill()
-        with emulator(tmp_path, "--root", "documents") as second:
+        with emulator(tmp_path, "--root", "documents", quick=quick) as second:
             calls = there.wait(2)
             until(lambda: listed(second)[0]["state"] == "sent")
         assert calls[0].body == calls[1].body
 
 
-def test_of_two_processes_on_one_database_one_sends_and_then_the_other(tmp_path: Path) -> None:
+def test_of_two_processes_on_one_database_one_sends_and_then_the_other(tmp_path: Path, quick: Path) -> None:
     documents(tmp_path, *(f"{number:02}" for number in range(10)), files=1)
-    with receiver() as there, emulator(tmp_path, *AT_ONCE) as one, emulator(tmp_path, *AT_ONCE) as two:
+    with (
+        receiver() as there,
+        emulator(tmp_path, *AT_ONCE, quick=quick) as one,
+        emulator(tmp_path, *AT_ONCE, quick=quick) as two,
+    ):
         for number in range(10):
             for process in (one, two):
                 create(process, {"webhook_url": there.url}, directory=f"dir-{number:02}")
@@ -140,10 +146,10 @@ def test_of_two_processes_on_one_database_one_sends_and_then_the_other(tmp_path:
 
 
 def test_a_receiver_that_never_answers_delays_neither_batches_nor_requests_nor_the_end(
-    tmp_path: Path,
+    tmp_path: Path, quick: Path
 ) -> None:
     documents(tmp_path, "a")
-    with receiver(None) as silent, emulator(tmp_path, *AT_ONCE) as one:
+    with receiver(None) as silent, emulator(tmp_path, *AT_ONCE, quick=quick) as one:
         made = [create(one, {"webhook_url": silent.url}) for _ in range(10)]
         silent.wait(1)
         until(lambda: len(one.batches(status="COMPLETED")) == 10)
@@ -156,10 +162,10 @@ def test_a_receiver_that_never_answers_delays_neither_batches_nor_requests_nor_t
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_the_secret_is_in_no_reply_no_journal_and_no_log(tmp_path: Path, status: int) -> None:
+def test_the_secret_is_in_no_reply_no_journal_and_no_log(tmp_path: Path, status: int, quick: Path) -> None:
     documents(tmp_path, "a")
     webhook = {"webhook_headers": {"Authorization": SECRET}, "webhook_signing_secret": SECRET}
-    with receiver(status) as there, emulator(tmp_path, *AT_ONCE) as one:
+    with receiver(status) as there, emulator(tmp_path, *AT_ONCE, quick=quick) as one:
         batch_id = create(
             one, {"webhook_url": there.url, **webhook}, {"webhook_url": "http://a:b/", **webhook}
         )

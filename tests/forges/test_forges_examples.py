@@ -15,7 +15,6 @@ import yaml
 from ci_world import EXAMPLES, GitHubRunner, GitLabRunner, World
 from emulator_process import documents, emulator
 from forge_stand import TOKEN, Forge, served
-from forked_reconciler import forked
 
 from reconciler.model.comment import Mark
 
@@ -32,18 +31,12 @@ IN_A_FOLDER = (
 )
 
 
-@pytest.fixture(scope="module")
-def quick() -> Iterator[Path]:
-    with forked() as folder:
-        yield folder
-
-
 @pytest.fixture
 def world(tmp_path: Path, quick: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     documents(tmp_path, "a", "b", "c", files=1)
     with (
         served(Forge(me="reconciler-bot" if request.param == "gitlab" else "github-actions[bot]")) as forge,
-        emulator(tmp_path, "--root", "documents", "--no-read") as service,
+        emulator(tmp_path, "--root", "documents", "--no-read", quick=quick) as service,
     ):
         # The project is at the top of its repository, or in a folder.
         inside = "infra" if request.node.name in IN_A_FOLDER else "."

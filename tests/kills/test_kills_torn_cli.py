@@ -63,7 +63,7 @@ spec:
     ],
 )
 def test_plan_and_apply_say_where_and_what_helps_and_do_nothing(
-    tmp_path: Path, file: str, content: bytes, error: str
+    tmp_path: Path, quick: Path, file: str, content: bytes, error: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as service:
         service.setblocking(False)
@@ -72,7 +72,7 @@ def test_plan_and_apply_say_where_and_what_helps_and_do_nothing(
         (tmp_path / "batches").mkdir()
         (tmp_path / "batches" / "claims.yaml").write_text(BATCHES)
         (tmp_path / file).write_bytes(content)
-        session = Session(tmp_path)
+        session = Session(tmp_path, quick)
         session.environment["ROT_KEY"] = "llx-rot"
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from forked_reconciler import Fork
+
 from reconciler.adapters.audit import verify
 from reconciler.adapters.stores.file import FileStore
 from reconciler.model.intent import JournalState
@@ -50,6 +52,7 @@ class Project:
         sets: per set, the names of its directories; their ids have ``dir-`` before them.
         inner: as the commands know the folder, where that is another path.
         wrap: what stands before each command, such as what enters a namespace.
+        quick: the fixture `quick`, for commands that nothing stands before.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class Project:
     settle: str = "1s"
     inner: Path | None = None
     wrap: Sequence[str] = ()
+    quick: Path | None = field(default=None, repr=False)
     documents: Path = field(default=Path(), repr=False)
 
     def write(self) -> None:
@@ -100,9 +104,16 @@ class Project:
             text=True,
         )
 
+    def fork(self, *options: str) -> Fork:
+        """Start a command that has been imported already; it has its own number, and heeds signals."""
+        assert self.quick is not None
+        return Fork(self.quick, options, self.folder, self.environment)
+
     def run(self, *options: str, wrap: Sequence[str] = ()) -> Ended:
         """Run a command to its end."""
-        return ended(self.start(*options, wrap=wrap))
+        if self.quick is None or self.wrap or wrap:
+            return ended(self.start(*options, wrap=wrap))
+        return ended(self.fork(*options))
 
     @property
     def directories(self) -> list[str]:
@@ -155,9 +166,10 @@ class Project:
         return found
 
 
-def ended(process: subprocess.Popen[str]) -> Ended:
+def ended(process: subprocess.Popen[str] | Fork) -> Ended:
     """Wait for a command's end."""
     printed, _ = process.communicate()
+    assert process.returncode is not None
     return Ended(process.returncode, [line.rstrip() for line in printed.splitlines()])
 
 

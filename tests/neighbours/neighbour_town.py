@@ -36,14 +36,14 @@ def service(town: tuple[Emulator, Path]) -> Emulator:
 
 
 @pytest.fixture(scope="module")
-def new_project(town: tuple[Emulator, Path]) -> Callable[..., Project]:
+def new_project(town: tuple[Emulator, Path], quick: Path) -> Callable[..., Project]:
     """Makes a project in a folder: so many directories in one set, names that nobody else has."""
     service, documents = town
 
     def make(folder: Path, *, directories: int = 3, settle: str = "1s") -> Project:
         number = next(_NUMBERS)
         names = tuple(f"p{number}-{index}" for index in range(directories))
-        project = Project(folder, service, {"papers": names}, settle, documents=documents)
+        project = Project(folder, service, {"papers": names}, settle, documents=documents, quick=quick)
         project.write()
         return project
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import neighbour_town
 import pytest
@@ -22,10 +22,13 @@ from neighbour_project import APPLY, Ended, ended, forget_requests, requests, un
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from emulator_process import Emulator
+    from forked_reconciler import Fork
     from neighbour_project import Project
+
+Process: TypeAlias = "subprocess.Popen[str] | Fork"
 
 town = neighbour_town.town
 new_project = neighbour_town.new_project
@@ -33,7 +36,7 @@ service = neighbour_town.service
 
 
 @contextlib.contextmanager
-def _stopped(process: subprocess.Popen[str]) -> Iterator[None]:
+def _stopped(process: Process) -> Iterator[None]:
     """A process that does nothing for as long as this lasts."""
     process.send_signal(signal.SIGSTOP)
     try:
@@ -42,14 +45,14 @@ def _stopped(process: subprocess.Popen[str]) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
-def _one_of(processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+def _one_of(processes: Sequence[Process]) -> Process:
     """The one that is left when all the others have ended."""
     until("all but one have ended", lambda: sum(item.poll() is None for item in processes) <= 1)
     (left,) = [item for item in processes if item.poll() is None]
     return left
 
 
-def _waits_at(journal: Path, process: subprocess.Popen[str]) -> bool:
+def _waits_at(journal: Path, process: Process) -> bool:
     """Whether it has the file open that is locked, and so has met the lock."""
     assert process.poll() is None, ended(process)
     opened = Path(f"/proc/{process.pid}/fd").iterdir()
@@ -58,7 +61,7 @@ def _waits_at(journal: Path, process: subprocess.Popen[str]) -> bool:
     return False
 
 
-def _by(holder: subprocess.Popen[str]) -> str:
+def _by(holder: Process) -> str:
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -67,7 +70,7 @@ def _by(holder: subprocess.Popen[str]) -> str:
     return rf"the lock is held by {who} since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
 
-def _held_by(holder: subprocess.Popen[str], waiting: int = 0) -> list[re.Pattern[str]]:
+def _held_by(holder: Process, waiting: int = 0) -> list[re.Pattern[str]]:
     return [
         *([re.compile(f"    waiting {waiting} s: {_by(holder)}")] if waiting else []),
         re.compile(rf"Error: reconciler\.lock\.journal: {_by(holder)}"),
@@ -75,7 +78,7 @@ def _held_by(holder: subprocess.Popen[str], waiting: int = 0) -> list[re.Pattern
     ]
 
 
-def _assert_held(refused: Ended, holder: subprocess.Popen[str], waiting: int = 0) -> None:
+def _assert_held(refused: Ended, holder: Process, waiting: int = 0) -> None:
     assert refused.code == 3, refused
     expected = _held_by(holder, waiting)
     assert len(refused.lines) == len(expected), refused
@@ -83,15 +86,17 @@ def _assert_held(refused: Ended, holder: subprocess.Popen[str], waiting: int = 0
         assert pattern.fullmatch(line), (line, pattern.pattern)
 
 
-@pytest.mark.parametrize("count", [2, 8])
+# A few are started as people start them, many as forks of one: whoever is in the way is a process as well.
+@pytest.mark.parametrize(("start", "count"), [("start", 2), ("fork", 8)])
 def test_at_once_one_works_the_others_say_for_whom_and_who_waits_finds_nothing_to_do(
-    new_project: Callable[..., Project], service: Emulator, tmp_path: Path, count: int
+    new_project: Callable[..., Project], service: Emulator, tmp_path: Path, start: str, count: int
 ) -> None:
     project = new_project(tmp_path / "project")
     journal = tmp_path / "project" / "reconciler.lock.journal"
     forget_requests(service)
+    begin: Callable[..., Process] = getattr(project, start)
     with _stopped(service.process):
-        processes = [project.start(*APPLY) for _ in range(count)]
+        processes = [begin(*APPLY) for _ in range(count)]
         holder = _one_of(processes)
         with _stopped(holder):
             service.process.send_signal(signal.SIGCONT)
@@ -101,7 +106,7 @@ def test_at_once_one_works_the_others_say_for_whom_and_who_waits_finds_nothing_t
             assert project.run("plan").lines[-1] == "Plan: 3 to create (3 files)."
             _assert_held(project.run(*APPLY, "--lock-timeout", "1s"), holder, waiting=1)
             assert project.bytes() == before  # neither took or wrote anything
-            waiting = [project.start(*APPLY, "--lock-timeout", "60s") for _ in range(count - 1)]
+            waiting = [begin(*APPLY, "--lock-timeout", "60s") for _ in range(count - 1)]
             if sys.platform == "linux":
                 until("all wait at the lock", lambda: all(_waits_at(journal, item) for item in waiting))
     first, *later = [ended(item) for item in (holder, *waiting)]

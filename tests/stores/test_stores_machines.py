@@ -21,7 +21,7 @@ town = neighbour_town.town
 
 
 def test_what_one_runner_did_the_next_one_knows(
-    town: tuple[Emulator, Path], buckets: Buckets, tmp_path: Path
+    town: tuple[Emulator, Path], buckets: Buckets, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
     names = tuple(f"o{buckets.new_url().rpartition('-')[2]}-{index}" for index in range(3))
@@ -30,6 +30,7 @@ def test_what_one_runner_did_the_next_one_knows(
         service,
         {"papers": names},
         "0s",
+        quick=quick,
         documents=documents,
         endpoint=buckets.endpoint,
         url=buckets.new_url(),

@@ -1,8 +1,14 @@
-"""What holds for every test: properties are about results, never about how fast a busy machine is."""
+"""What holds for every test: properties are about results, never about how fast a busy machine is.
+
+Properties that state no number of examples try `FEW`, and `MANY` with `--long`; each run draws others, so
+what few do not find on one day they find on another.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import forked_reconciler
@@ -15,15 +21,32 @@ from reconciler.emulator.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-settings.register_profile(
-    "any-machine",
+FEW, MANY = 50, 1000
+
+_ANY_MACHINE = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=bool(os.environ.get("CI")),  # CI says the same of the same commit twice
 )
+settings.register_profile("any-machine", _ANY_MACHINE, max_examples=FEW)
+settings.register_profile("long", _ANY_MACHINE, max_examples=MANY)
 settings.load_profile("any-machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("long"):
+        settings.load_profile("long")
+    if sys.dont_write_bytecode:
+        # Else each worker rewrites the asserts of all these files each time, for ten seconds. Whoever wants
+        # no bytecode wants none in the tree: it goes where caches are.
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        sys.pycache_prefix = str(Path(cache) / "batch-reconciler" / "tests")
+        sys.dont_write_bytecode = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -23,12 +23,12 @@ spec:
   providers:
     prod: {type: llamacloud, apiKey: {env: CLOUD_KEY}, settle: 1s}
 """
-_DIRECTORIES = [f"pile-{number:03}" for number in range(300)]
+_DIRECTORIES = [f"pile-{number:03}" for number in range(150)]
 
 
 @pytest.fixture
 def service(tmp_path: Path, quick: Path) -> Iterator[Emulator]:
-    """300 directories, and a service on which a fifth of the batches fails and a tenth is cancelled."""
+    """150 directories, and a service on which a fifth of the batches fails and a tenth is cancelled."""
     documents(tmp_path, *_DIRECTORIES, files=1)
     fates = ("--fail-batches", "0.2", "--cancel-batches", "0.1", "--seed", "11", "--no-read")
     fields = str(EXAMPLES / "quickstart" / "configurations")
@@ -53,22 +53,22 @@ def _create(service: Emulator, directory: str, job: str, configuration: str) -> 
     service.client.post("/api/v2/batches", json=body).raise_for_status()
 
 
-def test_five_hundred_batches_of_all_states_are_exported_and_adopted_and_none_is_created(
+def test_pages_of_batches_of_all_states_are_exported_and_adopted_and_none_is_created(
     session: Session, service: Emulator
 ) -> None:
     for name in _DIRECTORIES:
         _create(service, name, "parse_v2", "cfg-PARSE_AGENTIC")
-    for name in _DIRECTORIES[:150]:
+    for name in _DIRECTORIES[:75]:
         _create(service, name, "extract_v2", "cfg-invoice-fields")
     service.advance("10m")  # these end, well or badly
-    for name in _DIRECTORIES[:60]:
+    for name in _DIRECTORIES[:30]:
         _create(service, name, "parse_v2", "cfg-PARSE_AGENTIC")  # of some a second attempt, of others surplus
-    for name in _DIRECTORIES[290:]:
+    for name in _DIRECTORIES[145:]:
         service.client.delete(f"/api/v1/beta/directories/dir-{name}").raise_for_status()
     live = service.batches()
-    assert len(live) == 510
+    assert len(live) == 255  # three pages
     assert set(Counter(batch["status"] for batch in live)) >= {"COMPLETED", "FAILED", "CANCELLED", "PENDING"}
-    gone = {f"dir-{name}" for name in _DIRECTORIES[290:]}
+    gone = {f"dir-{name}" for name in _DIRECTORIES[145:]}
     usable = [
         batch
         for batch in live
@@ -81,12 +81,12 @@ def test_five_hundred_batches_of_all_states_are_exported_and_adopted_and_none_is
 
     told = session.run("reconciler export --out-dir batches")
     assert told[-1] == (
-        f"Exported: {len(standing)} directories in 2 sets; {510 - len(standing)} batches only as comments."
+        f"Exported: {len(standing)} directories in 2 sets; {255 - len(standing)} batches only as comments."
     )
     plan = json.loads("\n".join(session.run("reconciler plan --format json", steady=False)))
     assert Counter(action["action"] for action in plan["actions"]) == {"adopt": len(standing)}
     assert {(action["directory"], action["configuration"]) for action in plan["actions"]} == standing
 
     assert session.run("reconciler apply --auto-approve")[-1] == f"Apply: {len(standing)} adopted."
-    assert len(service.batches()) == 510  # not one was made
+    assert len(service.batches()) == 255  # not one was made
     assert session.run("reconciler drift --detailed-exitcode") == ["No drift."]  # nor is one nobody's

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import pytest
 from emulator_process import emulator
 from session import Session, copy_example
 
@@ -25,6 +26,7 @@ def commands() -> Iterator[str]:
         yield from (line for line in block.splitlines() if "&& cd " not in line)
 
 
+@pytest.mark.early
 def test_an_apply_survives_the_faults_of_the_rehearsal(tmp_path: Path, quick: Path) -> None:
     folder = tmp_path / "rehearsal"
     copy_example("rehearsal", folder)

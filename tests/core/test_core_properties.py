@@ -36,7 +36,9 @@ ENDPOINT = "https://api.example"
 
 _Item = TypeVar("_Item")
 
-LAW = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+#: Of lives of a month, each of them hundreds of plans.
+MONTHS = settings(LAW, max_examples=LAW.max_examples // 2)
 
 
 def nowhere(path: object, *, key: bool = False) -> Source:
@@ -529,7 +531,7 @@ def allowed(month: Month) -> dict[str, int]:
     }
 
 
-@settings(LAW, max_examples=60)
+@MONTHS
 @given(months())
 def test_thirty_days_of_hourly_applies_create_no_more_than_the_rules_say(month: Month) -> None:
     bound = allowed(month)
@@ -539,7 +541,7 @@ def test_thirty_days_of_hourly_applies_create_no_more_than_the_rules_say(month: 
     assert made.get("failed", 0) + made.get("cancelled", 0) <= bound["failed"]
 
 
-@settings(LAW, max_examples=40)
+@MONTHS
 @given(months())
 def test_between_two_batches_that_completed_no_more_fail_than_there_are_attempts(month: Month) -> None:
     """R6, counted on the service's side."""

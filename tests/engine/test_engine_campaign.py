@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.model.ports import Listing, Page
 
 #: What the runs of a seed came to altogether. The seed is in each test's name.
-WORLDS, DIRECTORIES = 36, 40
+WORLDS, LONG_WORLDS, DIRECTORIES = 18, 200, 40
 
 
 def draw(dice: random.Random, lag: float, trouble: float) -> Fault:
@@ -83,12 +83,13 @@ def check_complete(world: World) -> None:
 
 @pytest.mark.parametrize("seed", [20261001, 20261002])
 def test_under_all_faults_nothing_is_twice_or_lost_and_two_more_applies_complete_it(
-    tmp_path: Path, seed: int
+    tmp_path: Path, seed: int, *, long: bool
 ) -> None:
+    worlds = LONG_WORLDS if long else WORLDS
     dice = random.Random(seed)
     outcomes: Counter[Outcome] = Counter()
     creates = sends = 0
-    for number in range(WORLDS):
+    for number in range(worlds):
         world = troubled(tmp_path / str(number), dice)
         for _ in range(dice.randint(1, 3)):
             applied = world.apply()
@@ -105,7 +106,7 @@ def test_under_all_faults_nothing_is_twice_or_lost_and_two_more_applies_complete
         creates += DIRECTORIES
         sends += world.service.count("create")
     print(f"seed {seed}: {creates} creates, {sends} sends, 0 twice, 0 lost; {dict(outcomes)}")  # noqa: T201
-    assert creates == WORLDS * DIRECTORIES
+    assert creates == worlds * DIRECTORIES
     assert sends > creates
     assert outcomes.keys() == {
         Outcome.CREATED,
@@ -118,10 +119,12 @@ def test_under_all_faults_nothing_is_twice_or_lost_and_two_more_applies_complete
 
 
 @pytest.mark.parametrize("seed", [20261003])
-def test_under_all_faults_and_kills_nothing_is_twice_or_lost(tmp_path: Path, seed: int) -> None:
+def test_under_all_faults_and_kills_nothing_is_twice_or_lost(
+    tmp_path: Path, seed: int, *, long: bool
+) -> None:
     dice = random.Random(seed)
-    killed = 0
-    for number in range(150):
+    worlds, killed = 1000 if long else 80, 0
+    for number in range(worlds):
         world = troubled(tmp_path / str(number), dice)
         world.names = world.names[: dice.randint(1, 6)]
         for _ in range(dice.randint(1, 3)):
@@ -133,4 +136,4 @@ def test_under_all_faults_and_kills_nothing_is_twice_or_lost(tmp_path: Path, see
             assert world.apply().findings == ()
         check_complete(world)
     print(f"seed {seed}: {killed} kills, 0 twice, 0 lost")  # noqa: T201
-    assert killed > 100
+    assert killed > worlds / 2

@@ -270,7 +270,7 @@ _BACK = st.one_of(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
 @given(
     # Each time so often: what is made at once has one time.
     times=st.lists(st.tuples(_BACK, st.sampled_from([1, 1, 1, 9])), min_size=10, max_size=60),

@@ -27,7 +27,7 @@ CREATES = int(os.environ.get("FAULTS_CREATES", "10000"))
 #: Of a project of the long form: a large one, since each run waits for the settle time once or twice.
 DIRECTORIES = 500
 #: Of a cell of the short form.
-FEW_CREATES = 24
+FEW_CREATES = 16
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -120,11 +120,21 @@ class Stage:
         log = ("--log-level", "debug") if takes(path, "--log-level") else ()
         return run(self.folder, *path, *log, *words[len(path) :])
 
-    def search(self, only: tuple[str, ...] = (), *, most: int | None = None) -> list[str]:
-        """Run commands, all their cases or the first few; give what is found of secrets and defects."""
+    def search(self, only: tuple[str, ...] = (), *, most: int | None = None, turn: int = 0) -> list[str]:
+        """Run commands, all their cases or a few; give what is found of secrets and defects.
+
+        Args:
+            only: commands; all, if it is empty.
+            most: so many cases of each.
+            turn: where its cases are begun with, so that in many turns each of them has its own.
+        """
         found: list[str] = []
         for path in leaves():
-            for words in CASES[path][:most] if not only or " ".join(path) in only else ():
+            if only and " ".join(path) not in only:
+                continue
+            cases = CASES[path]
+            begin = turn % len(cases)
+            for words in (cases[begin:] + cases[:begin])[:most]:
                 ran = self.run(*path, *(word.replace("DIR", self.directory) for word in words))
                 found += [f"{ran.said}: {what}" for what in marks.found_in(ran.said.encode())]
                 if "Traceback" in ran.said or "a defect" in ran.said:

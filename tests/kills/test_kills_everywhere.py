@@ -21,6 +21,8 @@ from killing_ground import Ground, ground, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.early
+
 SEED = 20261122
 #: Pairs of kills in the short form.
 SAMPLE = 12

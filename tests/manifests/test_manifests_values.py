@@ -311,7 +311,7 @@ ALL = [dict(document.value) for document in (*documents(PROJECT), *documents(SET
 
 
 @given(st.lists(st.sampled_from(ALL), min_size=1, max_size=3), st.data())
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=2 * settings().max_examples)
 def test_whatever_stands_where_validation_answers_with_values_or_faults(
     chosen: list[dict[str, Any]], data: st.DataObject
 ) -> None:

@@ -26,6 +26,8 @@ from model_values import Scenario, work
 from reconciler.engine import apply, create, resolve
 from reconciler.engine.run import Run
 
+pytestmark = pytest.mark.early  # what one of these tests has explored, another looks at as well
+
 SEED = 20261001
 _LIST = Path(__file__).parent / "unsurvivable.txt"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler.adapters.manifests.reader import read_documents
@@ -102,7 +102,6 @@ def test_a_remark_about_ids_as_long_as_services_make_them_is_not_cut() -> None:
     assert line.endswith(f"(FAILED): {why}")
 
 
-@settings(max_examples=150)
 @given(st.lists(st.tuples(_ids, _names), min_size=1, max_size=4), _ids, st.lists(_names, max_size=3))
 @example([("dir-1", text) for text in NASTY], "cfg", NASTY)
 @example(

@@ -6,6 +6,7 @@ lives many more of them, and more of each.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from stateful_life import COUNTS, Life
@@ -32,6 +33,7 @@ def live(start: int, machines: int, steps: int) -> None:
     assert min(COUNTS[what] for what in HAPPENS) > 0
 
 
+@pytest.mark.early
 def test_never_twice_never_lost_always_explained_whatever_a_project_lives_through(
     long: bool,  # noqa: FBT001 - a fixture
 ) -> None:

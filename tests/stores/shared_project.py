@@ -59,14 +59,28 @@ class SharedProject(Project):
 
 
 def shared_project(
-    folder: Path, service: Emulator, documents: Path, server: Server, *, directories: int, settle: str = "1s"
+    folder: Path,
+    service: Emulator,
+    documents: Path,
+    server: Server,
+    *,
+    directories: int,
+    settle: str = "1s",
+    quick: Path | None = None,
 ) -> SharedProject:
     """A project that nobody has applied yet, over directories that nobody else has."""
     number = next(_NUMBERS)
     names = tuple(f"s{number}-{index:04}" for index in range(directories))
     schema = server.new_schema()
     project = SharedProject(
-        folder, service, {"papers": names}, settle, documents=documents, server=server, schema=schema
+        folder,
+        service,
+        {"papers": names},
+        settle,
+        quick=quick,
+        documents=documents,
+        server=server,
+        schema=schema,
     )
     project.write()
     initialise(project.store.address)

@@ -71,13 +71,13 @@ def _history(project: SharedProject, seed: int, strikes: int, total: int) -> lis
 
 
 def test_killed_cut_off_and_restarted_none_is_made_twice_and_none_is_lost(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, *, long: bool
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path, *, long: bool
 ) -> None:
     service, documents = town
     seeds, total, strikes = (range(10), 200, 8) if long else (range(1), 12, 3)
     for seed in seeds:
         folder = tmp_path / str(seed)
-        project = shared_project(folder, service, documents, postgres, directories=total)
+        project = shared_project(folder, service, documents, postgres, directories=total, quick=quick)
         told = _history(project, seed, strikes, total)
         counts = [len(ids) for ids in project.live().values()]
         twice = sum(number > 1 for number in counts)
@@ -89,11 +89,11 @@ def test_killed_cut_off_and_restarted_none_is_made_twice_and_none_is_lost(
 
 @pytest.mark.parametrize("count", [2])
 def test_of_several_machines_at_once_one_works_and_the_others_name_it_or_wait(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, count: int
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path, count: int
 ) -> None:
     """Folders of their own, as machines have: what they share is the database."""
     service, documents = town
-    project = shared_project(tmp_path / "one", service, documents, postgres, directories=3)
+    project = shared_project(tmp_path / "one", service, documents, postgres, directories=3, quick=quick)
     project.run("plan")
     with project.store.hold(0):
         refused = project.run(*APPLY)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -223,7 +223,7 @@ def _mutated_notes(draw: st.DrawFn) -> Json:
     return _mutated(draw, json.loads(write_note(draw(notes))[9:]))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2 * settings().max_examples)
 @given(_mutated_locks())
 def test_the_reader_of_lockfiles_refuses_what_the_schema_refuses(document: Json) -> None:
     try:
@@ -233,7 +233,7 @@ def test_the_reader_of_lockfiles_refuses_what_the_schema_refuses(document: Json)
     assert list(LOCK.iter_errors(document)) == []
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2 * settings().max_examples)
 @given(_mutated_notes())
 def test_the_reader_of_journals_refuses_what_the_schema_refuses(document: Json) -> None:
     text = json.dumps(document).encode()

@@ -85,7 +85,7 @@ def _alike(text: str) -> None:
     assert _came_to(read_lock, text) == _came_to(lockfile._read_lock, text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=2 * settings().max_examples)
 @given(locks)
 def test_what_was_written_is_read_back_and_written_the_same(lock: Lock) -> None:
     text = write_lock(lock)
@@ -96,7 +96,7 @@ def test_what_was_written_is_read_back_and_written_the_same(lock: Lock) -> None:
     _alike(text)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=3 * settings().max_examples)
 @given(locks, st.data())
 def test_a_line_that_somebody_touched_is_read_as_json_is_or_refused_likewise(
     lock: Lock, data: st.DataObject

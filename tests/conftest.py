@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 import forked_reconciler
 import object_servers
 import postgres_server
 import pytest
 from hypothesis import HealthCheck, settings
+from one_authority import one_authority
 
 from reconciler.emulator.database import Database
 
@@ -60,8 +62,18 @@ def long(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--long"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        file = one_authority(tmp_path_factory.mktemp("authority"))
+        patch.setattr(certifi, "where", lambda: file)
+        for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
-def quick() -> Iterator[Path]:
+def quick(authority: None) -> Iterator[Path]:
     """A folder with a `reconciler` that starts at once, for all tests of this process."""
     with forked_reconciler.forked() as folder:
         yield folder

@@ -31,6 +31,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import certifi
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -94,7 +96,8 @@ def forked() -> Iterator[Path]:
     address, client = str(folder / "line"), folder / "reconciler"
     client.write_text(_CLIENT.format(python=sys.executable, address=address, signals=_SIGNALS))
     client.chmod(0o755)
-    with subprocess.Popen([sys.executable, __file__, address], stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, __file__, address, certifi.where()]  # trusts whom this process trusts
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
         try:
@@ -152,8 +155,10 @@ class Fork:
         return said, None
 
 
-def _import_everything() -> None:
+def _import_everything(authorities: str) -> None:
     import reconciler
+
+    certifi.where = lambda: authorities
 
     for name in _LATE:
         importlib.import_module(name)
@@ -267,7 +272,7 @@ def _run(words: list[str], folder: bytes, environ: dict[bytes, bytes], streams: 
 
 
 if __name__ == "__main__":
-    _import_everything()
+    _import_everything(sys.argv[2])
     with socket.socket(socket.AF_UNIX) as there:
         there.bind(sys.argv[1])
         there.listen()

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import certifi
 import click
 
 from reconciler.adapters import clock
@@ -78,15 +77,8 @@ def takes(path: tuple[str, ...], option: str) -> bool:
     return any(option in parameter.opts for parameter in command.params)
 
 
-def hurry(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Have runs take their time from a `HurriedClock`, and trust one authority instead of 140.
-
-    Reading them all, which every client does, takes longer than the rest of a run.
-    """
-    first, end, _ = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----\n")
-    one = folder / "authority.pem"
-    one.write_text(first + end)
-    monkeypatch.setattr(certifi, "where", lambda: str(one))
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have runs take their time from a `HurriedClock`."""
     monkeypatch.setattr(clock, "SystemClock", HurriedClock)
 
 

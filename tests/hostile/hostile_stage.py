@@ -162,5 +162,5 @@ def set_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "LLAMA_CLOUD_BASE_URL", "NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("tempfile.tempdir", None)
-    hurry(monkeypatch, folder)
+    hurry(monkeypatch)
     return made

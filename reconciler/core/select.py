@@ -138,7 +138,7 @@ def select(
     """
     given = tuple(sorted(targets))
     if not given:
-        return Selection(since=since)
+        return Selection(since=since, shard=shard)
     addresses = {batch.address for batch in desired.batches} | {
         entry.address for entry in lock.entries.values()
     }

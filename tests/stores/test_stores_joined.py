@@ -63,10 +63,10 @@ FAULTS = (
     {"fault": "status", "status": 503, "when": "after", "on": CREATE, "probability": 0.02},
     {"fault": "status", "status": 500, "when": "before", "on": CREATE, "probability": 0.02},
     {"fault": "reset", "when": "before", "on": CREATE, "probability": 0.02},
-    {"fault": "reset", "when": "before", "on": {"method": "GET"}, "probability": 0.01},
+    {"fault": "reset", "when": "before", "on": {"method": "GET"}, "probability": 0.003},
 )
 #: Seconds without any progress after which there will be none. The longest of it is opening a large plan.
-STUCK = 600
+STUCK = 1800
 #: How a worker may end: well, killed, without its session or (1) without a database before it had one, with
 #: something open, or with a create that failed.
 ENDS = (0, -9, 1, 3, 5, 6)

@@ -127,8 +127,10 @@ async def _look_on(eyes: Eyes, home: Home, keys: list[Key], known: _Recorded) ->
 
 def _wanted(keys: Iterable[Key], known: _Recorded) -> Callable[[Batch], bool]:
     """Which batches of a scan matter; a project may have a hundred times as many."""
-    there = set(keys)
-    return lambda batch: known.aliases.get(batch.key, batch.key) in there
+    there, aliases = set(keys), known.aliases
+    if not aliases:  # the usual case, of a hundred thousand batches
+        return lambda batch: batch.key in there
+    return lambda batch: aliases.get(batch.key, batch.key) in there
 
 
 async def _from_scan(

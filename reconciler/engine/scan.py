@@ -135,7 +135,7 @@ class _Part:
         self.dated &= len(times) == len(page.batches)
         if not (self.dated or self.window.whole):
             raise _DoubtError("a batch without a time may be in no window")
-        if not all(self.window.holds(at) for at in times):
+        if times and not (self.window.holds(min(times)) and self.window.holds(max(times))):
             raise _DoubtError("a batch is outside of its window")
         self.times.take(times)
         if why := self.reading.take(page):
@@ -190,7 +190,8 @@ class _Windows:
 
     def _next(self) -> _Part:
         """What to read next: first what nothing is known of, then what seems to have most ahead."""
-        part = max(self._todo, key=lambda part: part.weight(self._now))
+        now = self._now
+        part = max(self._todo, key=lambda part: part.weight(now))
         self._todo.remove(part)
         return part
 
@@ -237,12 +238,13 @@ class _Windows:
         if self._in_vain > self._counted // _SHARE + _EACH * at_once:
             return ()
         idle = at_once - len(self._busy) - len(self._todo) - 1
-        rest = part.ahead(self._now)
+        now = self._now
+        rest = part.ahead(now)
         if rest is None:
             # Of a window in no order nothing tells how long it is: the longer it was, the longer it may be.
             return how(parts=idle + 1, size=1) if idle > 0 and not pages & (pages - 1) else ()
         open_ones = (part, *self._todo, *self._busy.values())
-        fair = max(_SMALL, sum(item.ahead(self._now) or 0 for item in open_ones) / (2 * at_once))
+        fair = max(_SMALL, sum(item.ahead(now) or 0 for item in open_ones) / (2 * at_once))
         if pages == 1 and rest > 1.5 * fair:
             return how(parts=2 * at_once, size=fair)
         alike = (pages + rest) / (max(idle, 0) + 1)

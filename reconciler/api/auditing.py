@@ -20,10 +20,10 @@ from reconciler.model.lock import Lock, Origin
 from reconciler.model.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.adapters.audit import Reading
-    from reconciler.model.audit import Asked
+    from reconciler.model.audit import Asked, AuditFault
     from reconciler.model.events import Listener
     from reconciler.model.outcomes import BatchOutcomes
     from reconciler.model.ports import Store
@@ -91,10 +91,11 @@ def verify_audit(place: AuditPlace | None = None) -> Verified:
     if agreement is not None:
         # Whatever a line says by now, the journal or the lockfile said before it.
         now = _batches(_state_of(place).lock)
-        faults += agreement.faults(now, state.shown, lines_are_lost=bool(verified.faults))
+        lost, in_git = bool(verified.faults), not state.elsewhere
+        faults += agreement.faults(now, state.shown, lines_are_lost=lost, in_git=in_git)
     return replace(
         verified,
-        faults=tuple(sorted({*verified.faults, *faults})),
+        faults=tuple(sorted(_mendable({*verified.faults, *faults}, folder, place, state))),
         against=HeldAgainst(
             lockfile=state.shown if state.text else "",
             heads=len(state.lock.heads),
@@ -272,12 +273,14 @@ class _State:
         shown: its name in messages.
         written: what the bytes say.
         lock: with what the journal adds.
+        elsewhere: whether it is in no file, so that git has nothing to do with it.
     """
 
     text: bytes
     shown: str
     written: Lock
     lock: Lock
+    elsewhere: bool = False
 
     def heads_place(self) -> Source:
         """Where it holds the heads."""
@@ -294,6 +297,7 @@ class _State:
 
 
 def _state_of(place: AuditPlace) -> _State:
+    from reconciler.adapters.stores.file import FileStore
     from reconciler.adapters.stores.lockfile import read_lock
 
     if place.copy:
@@ -306,7 +310,22 @@ def _state_of(place: AuditPlace) -> _State:
     store = _store_of(place)
     text = store.read_lockfile()
     written = read_lock(text.decode(), store.shown) if text else Lock()
-    return _State(text, store.shown, written, store.read()[0])
+    return _State(text, store.shown, written, store.read()[0], not isinstance(store, FileStore))
+
+
+def _mendable(
+    faults: Iterable[AuditFault], folder: Path, place: AuditPlace, state: _State
+) -> Iterator[AuditFault]:
+    """The faults, and of files that the project's store keeps otherwise than they are here, that it does."""
+    kept = _store_of(place).audit() if faults and state.elsewhere else {}
+    for fault in faults:
+        here = folder / Path(fault.file).name
+        there = kept.get(here.name)
+        if there is not None and here.is_file() and here.read_bytes() != there:
+            mend = f"{state.shown} keeps another version of this file: remove it here, and verify again"
+            yield replace(fault, next=mend)
+        else:
+            yield fault
 
 
 def _store_of(place: AuditPlace) -> Store:

@@ -50,6 +50,17 @@ def test_what_one_runner_did_the_next_one_knows(
     shutil.rmtree(project.folder / "audit")
     verified = project.run("audit", "verify")
     assert (verified.code, verified.lines[-1]) == (0, "Audit log: 1 file, 4 lines, no faults."), verified
+    (kept,) = (project.folder / "audit").iterdir()
+    true = kept.read_bytes()
+    kept.write_bytes(true.replace(b"created", b"adopted"))
+    mended = project.run("audit", "verify")
+    assert mended.code == 1
+    assert (
+        f"  next: {project.store.shown} keeps another version of this file: remove it here, and verify again"
+    ) in mended.lines, mended
+    assert not any("git" in line for line in mended.lines)
+    kept.unlink()
+    assert project.run("audit", "verify") == verified
     pulled = project.run("state", "pull")
     assert read_lock("\n".join(pulled.lines) + "\n", "pulled") == project.state()[0]
     moved = project.run("state", "migrate", "--to", "file")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from reconciler.model.source import Source
 
+_BACKUPS = "What stood there before a push or a move is among the backups of the state"
+
 #: What takes a key, with all of its batches, out of the lockfile, or begins it anew, and how that ends.
 _GIVES_UP = frozenset(
     {
@@ -80,7 +82,7 @@ class Agreement:
             self._recovered.add(key)
 
     def faults(
-        self, recorded: frozenset[str], lockfile: str, *, lines_are_lost: bool
+        self, recorded: frozenset[str], lockfile: str, *, lines_are_lost: bool, in_git: bool = True
     ) -> Iterator[AuditFault]:
         """Where the two differ.
 
@@ -90,6 +92,7 @@ class Agreement:
             lockfile: its name, for messages.
             lines_are_lost: whether the log has faults of its own. The line that says of a batch that it was
                 created may then be one of these, and one damage is one fault.
+            in_git: whether git may have older versions of the lockfile; a database or a bucket has backups.
         """
         unsaid = () if lines_are_lost else (batch for batch, unsaid in self._unsaid.items() if unsaid)
         for name in sorted(map(text_of, unsaid)):
@@ -101,20 +104,22 @@ class Agreement:
                     source.line,
                     f"says that {name} was created, and no line of the audit log says so",
                     f"`git log -p -S {shlex.quote(name)} -- {shlex.quote(lockfile)} audit` shows when it came"
-                    " and which line went; restore the audit files from git",
+                    " and which line went; restore the audit files from git"
+                    if in_git
+                    else f"The line may have gone with the machine that its run was on. {_BACKUPS}",
                 )
         known = {written(batch) for batch in recorded} if self._missing else ()
         for batch, line in self._missing.items():
             after = max(self._given_up.get(line.key, b""), self._gone.get(batch, b""))
             if batch not in known and after < line.time:
                 name = text_of(batch)
+                git = f"`git log -p -S {shlex.quote(name)} -- {shlex.quote(lockfile)}` shows where it went"
                 yield AuditFault(
                     line.file,
                     line.line,
                     f"says that {name} was created at {line.address}, and {lockfile} does not record it, nor"
                     " does a later line say that it was given up",
-                    f"`git log -p -S {shlex.quote(name)} -- {shlex.quote(lockfile)}` shows where it went. If"
-                    " its run was killed,"
+                    f"{git if in_git else _BACKUPS}. If its run was killed,"
                     " `reconciler apply` records it; if the lockfile was lost, say so in a commit: the fault"
                     " then stays",
                 )

@@ -125,7 +125,7 @@ def run_loop(settings: LoopSettings, hub: Hub, *, stop: Stop, tell: LoopListener
 
     _refuse_twice(settings.projects)
     clock = system_clock()
-    pulse = Pulse(settings.projects, clock.monotonic)
+    pulse = Pulse(settings.projects, clock.monotonic, lambda: stop.signal is not None)
     listeners: list[LoopListener] = [pulse.heard]
 
     def told(event: LoopEvent) -> None:

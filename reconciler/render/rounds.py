@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from reconciler.model.events import Event
     from reconciler.model.rounds import LoopEvent, Round
 
+#: The form of these records; `schemas/run-log.json` has it.
+RUN_LOG_VERSION = "1.0"
+
 #: One line of the log.
 Record = dict[str, Any]
 
@@ -67,6 +70,7 @@ def records(event: LoopEvent, in_short: Callable[[BaseException], str]) -> Itera
             at = f"; listening at {listening}" if listening else ""
             names = ", ".join(projects)
             yield _said("started", f"every {interval:g} s at {names}; {does}{at}") | {
+                "formatVersion": RUN_LOG_VERSION,
                 "projects": [harmless(name) for name in projects],
                 "interval": interval,
                 "autoApprove": approved,

@@ -214,7 +214,7 @@ def test_a_checkout_within_another_work_tree_leaves_that_alone(
     assert remote.git("status", "--porcelain") == "?? .reconciler/\n?? mine"
 
 
-def test_hooks_and_keys_are_none_of_a_checkouts_business(
+def test_hooks_do_not_run_in_a_checkout(
     remote: Remote, follow: Callable[..., Checkout], tmp_path: Path
 ) -> None:
     checkout = follow()

@@ -154,8 +154,12 @@ def test_a_larger_body_is_a_413_whether_its_size_is_said_or_not(there: Served) -
     assert httpx.post(f"{there.url}/hook", content=iter([large])).status_code == 413
     # One that is far larger is not read, and still hears why.
     assert httpx.post(f"{there.url}/hook", content=b"x" * 500_000).status_code == 413
+    # One that says how large it will be hears at once.
+    with there.connect() as caller:
+        caller.sendall(b"POST /hook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+        assert status_of(everything(caller)) == 413
     assert len(there.asked) == before
-    assert there.too_large == told + 3
+    assert there.too_large == told + 4
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,7 +18,6 @@ from reconciler.model.result import Applied, Finding, Outcome
 from reconciler.model.rounds import (
     Began,
     Called,
-    Ending,
     Happening,
     LoopEvent,
     Paused,
@@ -27,6 +27,9 @@ from reconciler.model.rounds import (
     Verdict,
     Why,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY = Key("https://api", "prj", "dir-a", JobType("parse_v2"), "cfg")
 ADDRESS = Address("invoices", "dir-a")
@@ -157,12 +160,13 @@ def test_openmetrics_is_given_to_who_asks_for_it() -> None:
     assert b"process_resident_memory_bytes" in body
 
 
-def pulse(now: list[float]) -> Pulse:
-    return Pulse(("work/finance", "work/legal"), lambda: now[0])
+def pulse(now: list[float], ending: Sequence[bool] = (False,)) -> Pulse:
+    return Pulse(("work/finance", "work/legal"), lambda: now[0], lambda: ending[0])
 
 
 def test_it_is_ready_once_each_project_had_a_round_and_could_be_read() -> None:
-    there = pulse([0.0])
+    ending = [False]
+    there = pulse([0.0], ending)
     assert there.readiness() == Readiness(
         ready=False, reasons={"work/finance": "it had no round yet", "work/legal": "it had no round yet"}
     )
@@ -173,7 +177,7 @@ def test_it_is_ready_once_each_project_had_a_round_and_could_be_read() -> None:
     assert there.readiness().reasons == {"work/legal": "its manifests cannot be read"}
     there.heard(legal._replace(round=replace(legal.round, folder="work/legal", lacks="")))
     assert there.readiness() == Readiness(ready=True, reasons={})
-    there.heard(Ending(15))
+    ending[0] = True
     assert there.readiness() == Readiness(ready=False, reasons={"": "it is ending"})
 
 
@@ -185,7 +189,8 @@ def test_it_is_alive_for_as_long_as_it_shows_signs_of_life() -> None:
         (STUCK_AFTER + 1, None),
         (0.0, Happening("finance", Observing(1, 1))),
         (STUCK_AFTER, None),
-        (1.0, None),
+        # Who calls from outside is no sign of life, however often.
+        (1.0, Called(Verdict.FORGED, 1)),
     ):
         now[0] += seconds
         if event is not None:

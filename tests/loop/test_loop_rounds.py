@@ -269,6 +269,28 @@ def test_what_cannot_be_fetched_is_not_planned_from_what_was_there(remote: Remot
     assert "the manifests cannot be fetched" in str(done.error)
 
 
+def test_git_gets_neither_the_services_keys_nor_the_webhooks_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, asks = tmp_path / "seen", tmp_path / "asks"
+    asks.write_text(f"#!/bin/sh\nenv > {seen}\nexit 1\n")
+    asks.chmod(0o755)
+    secrets = ("LLAMA_CLOUD_API_KEY", "TALONIC_API_KEY", "RECONCILER_AUDIT_KEY", "HOOK")
+    for name in (*secrets, "GIT_TOKEN"):
+        monkeypatch.setenv(name, f"the-value-of-{name}")
+    monkeypatch.setenv("GIT_SSH", str(asks))
+    [done] = rounds(
+        ".",
+        remote="ssh://nowhere.test/x",
+        into=tmp_path / "checkout",
+        secret_env="HOOK",
+        listen=("127.0.0.1", 0),
+    )
+    assert done.lacks == "its manifests cannot be fetched"
+    assert [name for name in secrets if f"the-value-of-{name}" in seen.read_text()] == []
+    assert "the-value-of-GIT_TOKEN" in seen.read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -94,22 +94,22 @@ class Endpoints:
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
         """Serve within this context."""
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._connected, sock=self._listener, limit=_CHUNK)
+        )
         self._thread.start()
         try:
             yield
         finally:
+            self._loop.call_soon_threadsafe(server.close)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(
-            asyncio.start_server(self._connected, sock=self._listener, limit=_CHUNK)
-        )
         try:
             self._loop.run_forever()
         finally:
-            server.close()
             for task in self._connections:
                 task.cancel()
             self._loop.run_until_complete(asyncio.gather(*self._connections, return_exceptions=True))

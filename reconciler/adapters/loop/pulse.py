@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.model.events import Waiting
-from reconciler.model.rounds import Ending, Happening, RoundEnded
+from reconciler.model.rounds import Called, Happening, RoundEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,14 +36,17 @@ class Pulse:
     Args:
         folders: the projects, as the command line has them.
         monotonic: the clock to go by.
+        ending: whether a signal has asked to end.
     """
 
-    def __init__(self, folders: tuple[str, ...], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, folders: tuple[str, ...], monotonic: Callable[[], float], ending: Callable[[], bool]
+    ) -> None:
         self._monotonic = monotonic
         self._mutex = threading.Lock()
         self._until = monotonic() + STUCK_AFTER
         self._lacks = dict.fromkeys(folders, _NO_ROUND)
-        self._ending = ""
+        self._ending = ending
 
     def beat(self, wait: float = 0.0) -> None:
         """Give a sign of life, and say for how long there will be no other."""
@@ -59,9 +62,8 @@ class Pulse:
             case RoundEnded(round=done):
                 with self._mutex:
                     self._lacks[done.folder] = done.lacks
-            case Ending():
-                with self._mutex:
-                    self._ending = "it is ending"
+            case Called():
+                return  # from outside, and no sign of life
             case _:
                 pass
         self.beat()
@@ -80,6 +82,6 @@ class Pulse:
         """
         with self._mutex:
             reasons = {folder: lacks for folder, lacks in sorted(self._lacks.items()) if lacks}
-            if self._ending:
-                reasons[""] = self._ending
+        if self._ending():
+            reasons[""] = "it is ending"
         return Readiness(not reasons, reasons)

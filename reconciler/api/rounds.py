@@ -135,7 +135,7 @@ class ProjectRounds:
         """Apply, or say why not."""
         lock, journal = house_of(project, None).store().read()
         behind = left_behind(journal)
-        because = behind or worth_applying(made, lock)
+        because = behind or worth_applying(made, {item.name: item.digest for item in project.sets}, lock)
         idle = RoundResult.INCOMPLETE if is_incomplete(made) else RoundResult.UNCHANGED
         if not because:
             return self._round(why, idle, made=made)

@@ -10,6 +10,8 @@ from reconciler.model.rounds import RoundResult
 from reconciler.model.tracking import Happened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.model.intent import JournalState
     from reconciler.model.lock import Lock
     from reconciler.model.plan import Plan
@@ -27,14 +29,22 @@ def left_behind(journal: JournalState) -> str:
     return "what a run that broke off left in the journal" if journal.recovered else ""
 
 
-def worth_applying(plan: Plan, lock: Lock) -> str:
+def worth_applying(plan: Plan, sets: Mapping[str, str], lock: Lock) -> str:
     """Why the lock should be taken for a plan, or "" where everything is as it should be.
 
     A batch that went on is recorded, so that the lockfile shows how things stand and a batch that has ended
-    costs no request any more (O1).
+    costs no request any more (O1). A set whose text alone has changed is, too: what it says by now of a batch
+    that it may lose is what holds then (R10).
+
+    Args:
+        plan: what stands against what is asked for.
+        sets: per set, the digest of its text.
+        lock: what is recorded.
     """
     if plan.changes:
         return "changes"
+    if dict(lock.sets) != dict(sets):
+        return "manifests"
     for action in plan.actions:
         entry = lock.entries.get(action.key)
         if entry is None or action.batch is None:

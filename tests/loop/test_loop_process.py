@@ -14,6 +14,7 @@ import pytest
 from emulator_process import Emulator, documents, emulator
 from loop_process import LoopProcess, looping
 from loop_remote import Remote
+from neighbour_project import until
 from shared_project import shared_project
 from test_loop_webhook import signed
 
@@ -129,6 +130,17 @@ def test_c8_a_signal_in_the_middle_of_an_apply_finishes_what_is_in_flight(world:
         assert session.journal.open == ()
         recorded = sorted(key.directory for key in session.lock.entries)
     assert recorded == world.live()
+
+
+def test_c8_a_signal_ends_a_fetch_that_nobody_answers(world: World, tmp_path: Path) -> None:
+    asked, slow = tmp_path / "asked", tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\ntouch {asked}\nexec sleep 600\n")
+    slow.chmod(0o755)
+    remote = ("--git-remote", "ssh://nowhere.test/x")
+    with looping(world.folder, world.environ | {"GIT_SSH": str(slow)}, *remote) as loop:
+        until("git has asked", asked.exists)
+        assert loop.end() == 143
+    assert [record["event"] for record in loop.records] == ["started", "ending"]
 
 
 def test_a_webhook_of_the_services_makes_an_early_round(world: World) -> None:

@@ -16,6 +16,8 @@ from reconciler.adapters.stores.file import FileStore
 from reconciler.api.looping import Hub, LoopSettings, run_loop
 from reconciler.model.errors import ManifestError, SettingsError
 from reconciler.model.events import Done, Planned
+from reconciler.model.intent import Intent, JournalState
+from reconciler.model.lock import Evidence
 from reconciler.model.rounds import (
     Began,
     Fetched,
@@ -83,6 +85,52 @@ def test_a_round_applies_and_the_next_has_nothing_to_do(project: Path) -> None:
     [done] = rounds(project)
     assert (done.result, done.applied, done.because) == (RoundResult.UNCHANGED, None, "")
     assert (project / "reconciler.lock").read_bytes() == before
+
+
+def test_r10_what_a_set_says_of_a_batch_that_it_may_lose_is_recorded_when_it_changes(project: Path) -> None:
+    rounds(project)
+    path = project / INVOICES
+    path.write_text(path.read_text().replace("spec:\n", "spec:\n  onRemove: cancel\n", 1))
+    [done] = rounds(project)
+    assert (done.result, done.because) == (RoundResult.APPLIED, "manifests")
+    entries = recorded(project).entries.values()
+    assert {str(e.on_remove) for e in entries if e.address.set == "invoices"} == {"cancel"}
+    assert rounds(project)[0].result is RoundResult.UNCHANGED
+
+
+def open_intent(project: Path) -> None:
+    """What a run leaves that is killed right after it has noted what it is about to send (C3)."""
+    plan = api.plan(api.load(project))
+    action = plan.actions[0]
+    intent = Intent(
+        id="open",
+        key=action.key,
+        address=action.address,
+        known=frozenset(),
+        evidence=Evidence("missing"),
+        at=datetime.now(UTC),
+        run="killed",
+    )
+    with store(project).hold(0) as session:
+        session.note([intent])
+
+
+def test_c7_what_a_killed_run_left_open_is_seen_to_first(project: Path) -> None:
+    open_intent(project)
+    for approved, result in ((False, RoundResult.OBSERVED), (True, RoundResult.APPLIED)):
+        [done] = rounds(project, approved=approved)
+        assert (done.result, done.because) == (result, "creates whose outcome is not known")
+    assert store(project).read()[1] == JournalState(warm=True)
+    assert len(recorded(project).entries) == 3
+
+
+def test_c7_a_limit_is_not_in_the_way_of_seeing_to_what_was_left_open(project: Path) -> None:
+    file = project / "reconciler.yaml"
+    file.write_text(file.read_text().replace("spec:\n", "spec:\n  limits: {maxCreates: 1}\n", 1))
+    open_intent(project)
+    [done] = rounds(project)
+    assert (done.result, done.unresolved) == (RoundResult.REFUSED, 1)
+    assert store(project).read()[1].open == ()
 
 
 def test_c1_a_round_without_anything_to_do_takes_no_lock(project: Path) -> None:

@@ -85,10 +85,12 @@ def test_the_lock_is_taken_only_for_a_reason() -> None:
     assert left_behind(JournalState(open=(intent,))) == "creates whose outcome is not known"
     assert left_behind(JournalState(recovered=(entry,))).startswith("what a run that broke off")
 
-    assert worth_applying(PLAN, Lock()) == "changes"
-    assert worth_applying(Plan(actions=(KEEP,)), lock(Status.RUNNING)) == ""
-    assert worth_applying(Plan(actions=(KEEP,)), lock(Status.PENDING)) == "statuses"
-    assert worth_applying(Plan(actions=(HELD, OPEN, UNKNOWN)), lock(Status.RUNNING)) == ""
+    quiet = Plan(actions=(KEEP,))
+    assert worth_applying(PLAN, {}, Lock()) == "changes"
+    assert worth_applying(quiet, {}, lock(Status.RUNNING)) == ""
+    assert worth_applying(quiet, {}, lock(Status.PENDING)) == "statuses"
+    assert worth_applying(quiet, {"invoices": "sha256:1"}, lock(Status.RUNNING)) == "manifests"
+    assert worth_applying(Plan(actions=(HELD, OPEN, UNKNOWN)), {}, lock(Status.RUNNING)) == ""
 
 
 def test_what_could_not_be_seen_and_what_is_open_are_told_apart() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import threading
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,14 @@ import pytest
 import yaml
 
 from reconciler import __version__
+from reconciler.adapters.git.checkout import Checkout
+from reconciler.adapters.git.program import git_in
 from reconciler.adapters.loop.metrics import Metrics
 from reconciler.adapters.loop.pulse import Pulse
 from reconciler.adapters.loop.webhook import Webhook
 from reconciler.api.looping import Hub, served_paths
 from reconciler.cli.run import run_command
+from reconciler.model.errors import StateError
 from reconciler.model.plan import ActionKind, Plan
 from reconciler.model.rounds import Round, RoundEnded, RoundResult, Verdict, Why
 
@@ -104,6 +111,39 @@ def test_the_image_has_this_version_and_what_the_options_need() -> None:
     text = (EXAMPLES / "Dockerfile").read_text()
     assert re.findall(r"batch-reconciler\[postgres,run\]==([^\s']+)", text) == [__version__]
     assert CONTAINER["image"].rpartition(":")[2] == __version__
+
+
+def test_the_token_reaches_the_remote_by_gits_own_means(tmp_path: Path) -> None:
+    given = DOCUMENTS["ConfigMap"]["data"] | {"GIT_TOKEN": "the-token", "HOME": str(tmp_path)}
+    heard: list[str | None] = []
+
+    class Closed(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.headers["Authorization"])
+            self.send_response(401 if heard[-1] is None else 403)
+            self.send_header("WWW-Authenticate", "Basic realm=git")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            del words
+
+    with HTTPServer(("127.0.0.1", 0), Closed) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        environ = {"PATH": os.environ["PATH"], "NO_PROXY": "*"} | given
+        folder = tmp_path / "checkout"
+        remote = f"http://127.0.0.1:{server.server_port}/acme/documents.git"
+        checkout = Checkout(git_in(folder, environ), folder, remote, "main")
+        with pytest.raises(StateError) as raised:
+            checkout.update()
+        checkout.close()
+        server.shutdown()
+        thread.join()
+    assert heard == [None, "Basic " + b64encode(b"oauth2:the-token").decode()]
+    assert "the-token" not in str(raised.value)
+    config = (folder / ".git" / "config").read_text()
+    assert "the-token" not in config
 
 
 RULES = [

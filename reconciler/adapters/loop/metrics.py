@@ -16,7 +16,7 @@ from reconciler.model.result import Outcome
 from reconciler.model.rounds import WELL, Began, Called, Happening, Paused, RoundEnded, RoundResult, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.model.rounds import LoopEvent, Round
 
@@ -24,6 +24,30 @@ if TYPE_CHECKING:
 _BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 
 _ENDS_OF_CREATES = (Outcome.CREATED, Outcome.FOUND, Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
+
+
+#: Each metric without our name before it: its kind, what it tells, its labels.
+_FAMILIES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "rounds": ("Counter", "Rounds, by what they came to.", ("project", "result")),
+    "round_duration_seconds": ("Histogram", "How long a round took.", ("project",)),
+    "last_success_timestamp_seconds": (
+        "Gauge",
+        "When a round last left everything as it may be.",
+        ("project",),
+    ),
+    "consecutive_failures": ("Gauge", "Rounds that failed in a row.", ("project",)),
+    "plan_actions": ("Gauge", "Actions of the last plan, before it was applied.", ("project", "action")),
+    "actions": ("Counter", "Actions that were carried out.", ("project", "action", "outcome")),
+    "duplicates": ("Counter", "Batches found to be work that is done twice.", ("project",)),
+    "ambiguous": ("Counter", "Batches found that may be ours under another configuration.", ("project",)),
+    "unresolved_creates": ("Gauge", "Creates whose outcome is not known.", ("project",)),
+    "leader": ("Gauge", "1 where this process was given the lock when it last asked.", ("project",)),
+    "paused": ("Gauge", "1 while the pause file is there.", ()),
+    "auto_approve": ("Gauge", "1 where it may apply, 0 where it only looks.", ()),
+    "interval_seconds": ("Gauge", "Seconds between two rounds of a project.", ()),
+    "webhooks": ("Counter", "Calls of the webhook's address.", ("verdict",)),
+    "build_info": ("Gauge", "Which reconciler this is; always 1.", ("version", "python")),
+}
 
 
 class Metrics:
@@ -41,71 +65,34 @@ class Metrics:
         client = _client()
         client.disable_created_metrics()
         self._now = now
-        self.registry = client.CollectorRegistry()
+        self._registry = client.CollectorRegistry()
         if process:
-            client.ProcessCollector(registry=self.registry)
-
-        def made(kind: Any, name: str, says: str, *labels: str, **more: Any) -> Any:  # noqa: ANN401 - untyped calls
-            return kind(name, says, labels, namespace="reconciler", registry=self.registry, **more)
-
-        counter, gauge = client.Counter, client.Gauge
-        made(gauge, "build_info", "Which reconciler this is; always 1.", "version", "python").labels(
-            __version__, platform.python_version()
-        ).set(1)
-        self._rounds = made(counter, "rounds", "Rounds, by what they came to.", "project", "result")
-        self._seconds = made(
-            client.Histogram,
-            "round_duration_seconds",
-            "How long a round took.",
-            "project",
-            buckets=_BUCKETS,
-        )
-        self._success = made(
-            gauge,
-            "last_success_timestamp_seconds",
-            "When a round last left everything as it may be.",
-            "project",
-        )
-        self._failures = made(gauge, "consecutive_failures", "Rounds that failed in a row.", "project")
-        self._plan = made(
-            gauge, "plan_actions", "Actions of the last plan, before it was applied.", "project", "action"
-        )
-        self._actions = made(
-            counter, "actions", "Actions that were carried out.", "project", "action", "outcome"
-        )
-        self._duplicates = made(
-            counter, "duplicates", "Batches found to be work that is done twice.", "project"
-        )
-        self._ambiguous = made(
-            counter, "ambiguous", "Batches found that may be ours under another configuration.", "project"
-        )
-        self._unresolved = made(gauge, "unresolved_creates", "Creates whose outcome is not known.", "project")
-        self._leader = made(
-            gauge, "leader", "1 where this process was given the lock when it last asked.", "project"
-        )
-        self._paused = made(gauge, "paused", "1 while the pause file is there.")
-        self._approved = made(gauge, "auto_approve", "1 where it may apply, 0 where it only looks.")
-        self._interval = made(gauge, "interval_seconds", "Seconds between two rounds of a project.")
-        self._webhooks = made(counter, "webhooks", "Calls of the webhook's address.", "verdict")
+            client.ProcessCollector(registry=self._registry)
+        self._of: dict[str, Any] = {}
+        for name, (kind, says, labels) in _FAMILIES.items():
+            more = {"buckets": _BUCKETS} if kind == "Histogram" else {}
+            make = getattr(client, kind)
+            self._of[name] = make(name, says, labels, namespace="reconciler", registry=self._registry, **more)
+        self._of["build_info"].labels(__version__, platform.python_version()).set(1)
         for verdict in Verdict:
-            self._webhooks.labels(verdict.value)
+            self._of["webhooks"].labels(verdict.value)
         self._names: dict[str, str] = {}
 
     def heard(self, event: LoopEvent) -> None:
         """Count what is told."""
         match event:
             case Began(interval=interval, approved=approved):
-                self._interval.set(interval)
-                self._approved.set(int(approved))
+                self._of["interval_seconds"].set(interval)
+                self._of["auto_approve"].set(int(approved))
             case Happening(project, Done(action, outcome, _) | Failed(action, outcome, _)):
-                self._actions.labels(project, action.kind.value, outcome.value).inc()
+                self._of["actions"].labels(project, action.kind.value, outcome.value).inc()
             case RoundEnded(done, failures):
                 self._named(done)
                 self._count(done, failures)
             case Paused(paused):
-                self._paused.set(int(paused))
+                self._of["paused"].set(int(paused))
             case Called(verdict, times):
-                self._webhooks.labels(verdict.value).inc(times)
+                self._of["webhooks"].labels(verdict.value).inc(times)
             case _:
                 pass
 
@@ -114,7 +101,7 @@ class Metrics:
         from prometheus_client.exposition import choose_encoder
 
         encoder, kind = choose_encoder(accept)
-        return encoder(self.registry), kind
+        return encoder(self._registry), kind
 
     def _named(self, done: Round) -> None:
         """What is shown of a project begins with nothing, so that the first of anything is an increase."""
@@ -125,43 +112,48 @@ class Metrics:
         if before is not None and before not in self._names.values():
             self._forget(before)
         for result in RoundResult:
-            self._rounds.labels(done.project, result.value)
+            self._of["rounds"].labels(done.project, result.value)
         for outcome in _ENDS_OF_CREATES:
-            self._actions.labels(done.project, ActionKind.CREATE.value, outcome.value)
-        for metric in (self._duplicates, self._ambiguous, self._leader, self._unresolved):
-            metric.labels(done.project)
+            self._of["actions"].labels(done.project, ActionKind.CREATE.value, outcome.value)
+        for name in ("duplicates", "ambiguous", "leader", "unresolved_creates"):
+            self._of[name].labels(done.project)
 
     def _forget(self, project: str) -> None:
         """A project's folder has another name now: what stood under the first one would stand for ever."""
         from contextlib import suppress
 
-        for metric in (self._success, self._failures, self._unresolved, self._leader):
+        for name in (
+            "last_success_timestamp_seconds",
+            "consecutive_failures",
+            "unresolved_creates",
+            "leader",
+        ):
             with suppress(KeyError):
-                metric.remove(project)
+                self._of[name].remove(project)
         for kind in ActionKind:
             with suppress(KeyError):
-                self._plan.remove(project, kind.value)
+                self._of["plan_actions"].remove(project, kind.value)
 
     def _count(self, done: Round, failures: int) -> None:
         name = done.project
-        self._rounds.labels(name, done.result.value).inc()
-        self._seconds.labels(name).observe(done.seconds)
-        self._failures.labels(name).set(failures)
+        self._of["rounds"].labels(name, done.result.value).inc()
+        self._of["round_duration_seconds"].labels(name).observe(done.seconds)
+        self._of["consecutive_failures"].labels(name).set(failures)
         if done.result in WELL:
-            self._success.labels(name).set(self._now())
+            self._of["last_success_timestamp_seconds"].labels(name).set(self._now())
         if done.plan is not None:
             for kind in ActionKind:
-                self._plan.labels(name, kind.value).set(done.plan.count(kind))
-            self._unresolved.labels(name).set(done.unresolved)
+                self._of["plan_actions"].labels(name, kind.value).set(done.plan.count(kind))
+            self._of["unresolved_creates"].labels(name).set(done.unresolved)
         if done.result is RoundResult.STANDBY:
-            self._leader.labels(name).set(0)
+            self._of["leader"].labels(name).set(0)
         if done.applied is not None:
-            self._leader.labels(name).set(1)
+            self._of["leader"].labels(name).set(1)
             for finding in done.applied.findings:
                 if finding.ambiguous:
-                    self._ambiguous.labels(name).inc(len(finding.batches))
+                    self._of["ambiguous"].labels(name).inc(len(finding.batches))
                 else:
-                    self._duplicates.labels(name).inc(len(finding.batches) - 1)
+                    self._of["duplicates"].labels(name).inc(len(finding.batches) - 1)
 
 
 def _client() -> Any:  # noqa: ANN401 - a module

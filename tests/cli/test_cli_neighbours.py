@@ -43,7 +43,7 @@ def _current_status(folder: Path) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_signal_leaves_the_batch_where_it_is_and_the_next_apply_carries_on(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, quick: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "project"
     copy_example("quickstart", folder)
@@ -57,7 +57,7 @@ def test_a_first_signal_leaves_the_batch_where_it_is_and_the_next_apply_carries_
     assert "Stopping: what is in flight is finished and recorded." in rest
     assert "Apply: 1 created." in rest
     assert _current_status(folder) in {"PENDING", "RUNNING"}
-    session = Session(folder)
+    session = Session(folder, quick)
     assert session.run("reconciler apply --auto-approve --target receipts")[-1] == (
         "Apply: nothing to do. Batches: 1 COMPLETED."
     )
@@ -65,14 +65,14 @@ def test_a_first_signal_leaves_the_batch_where_it_is_and_the_next_apply_carries_
     assert len(session.run("ls .reconciler/local.db.results/*")) == 903
 
 
-def test_a_killed_apply_leaves_no_lock_and_the_next_one_completes_it(tmp_path: Path) -> None:
+def test_a_killed_apply_leaves_no_lock_and_the_next_one_completes_it(tmp_path: Path, quick: Path) -> None:
     folder = tmp_path / "project"
     copy_example("quickstart", folder)
     process = _start(folder)
     _lines_until(process, "  created  ")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    session = Session(folder)
+    session = Session(folder, quick)
     assert session.run("reconciler apply --auto-approve --target receipts")[-1].startswith(
         "Apply: nothing to do."
     )
@@ -82,10 +82,10 @@ def test_a_killed_apply_leaves_no_lock_and_the_next_one_completes_it(tmp_path: P
     database.close()
 
 
-def test_in_ci_apply_says_what_the_lock_of_a_file_excludes(tmp_path: Path) -> None:
+def test_in_ci_apply_says_what_the_lock_of_a_file_excludes(tmp_path: Path, quick: Path) -> None:
     folder = tmp_path / "project"
     copy_example("quickstart", folder)
-    session = Session(folder)
+    session = Session(folder, quick)
     session.environment["CI"] = "true"
     note = "note: the lock of a file store excludes processes of this machine only."
     assert session.run("reconciler apply --auto-approve")[0].startswith(note)

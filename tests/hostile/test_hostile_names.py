@@ -63,6 +63,7 @@ HARM = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("PATH", "/nonexistent")  # no git to be asked five times a run
     return set_up(tmp_path, monkeypatch)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emulator_process import Emulator
+    from forked_reconciler import Fork
     from postgres_server import Server
     from shared_project import SharedProject
 
@@ -31,8 +32,8 @@ def _planned(project: SharedProject) -> str:
     return path
 
 
-def _join(project: SharedProject, plan: str, *options: str) -> subprocess.Popen[str]:
-    return project.start("apply", "--join", plan, "--parallelism", "2", *options)
+def _join(project: SharedProject, plan: str, *options: str) -> Fork:
+    return project.fork("apply", "--join", plan, "--parallelism", "2", *options)
 
 
 def _created(done: list[Ended]) -> int:
@@ -41,10 +42,10 @@ def _created(done: list[Ended]) -> int:
 
 
 def test_workers_share_a_plan_and_each_create_is_one_workers(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=20)
+    project = shared_project(tmp_path, service, documents, postgres, directories=20, quick=quick)
     plan = _planned(project)
     done = [ended(item) for item in [_join(project, plan) for _ in range(3)]]
     assert [item.code for item in done] == [0, 0, 0], done
@@ -174,7 +175,7 @@ def test_killed_at_random_with_faults_and_a_restart_none_is_twice_and_none_is_lo
     postgres: Server, tmp_path: Path, *, long: bool
 ) -> None:
     """``pytest --long -s`` has eight workers create 5,000."""
-    size, total, strikes = (8, 5_000, 25) if long else (3, 30, 3)
+    size, total, strikes = (8, 5_000, 25) if long else (2, 16, 2)
     seed = 20261122
     documents = tmp_path / "documents"
     documents.mkdir()

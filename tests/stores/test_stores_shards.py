@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 import neighbour_town
-import pytest
 from neighbour_project import APPLY, ended, requests, until
 from shared_project import shared_project
 
@@ -20,14 +19,14 @@ town = neighbour_town.town
 
 
 def test_shards_beside_each_other_create_everything_once(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=12)
+    project = shared_project(tmp_path, service, documents, postgres, directories=12, quick=quick)
     shards = [f"{index}/3" for index in (1, 2, 3)]
     planned = [project.run("plan", "--shard", shard) for shard in shards]
     assert sum(int(plan.lines[-1].split()[1]) for plan in planned) == 12, planned
-    done = [ended(item) for item in [project.start(*APPLY, "--shard", shard) for shard in shards]]
+    done = [ended(item) for item in [project.fork(*APPLY, "--shard", shard) for shard in shards]]
     assert [item.code for item in done] == [0, 0, 0], done
     assert [item.lines[-1] for item in done] == [
         plan.lines[-1].replace("Plan: ", "Apply: ").split(" to create")[0] + " created." for plan in planned
@@ -39,11 +38,11 @@ def test_shards_beside_each_other_create_everything_once(
 
 
 def test_a_killed_shard_is_taken_up_by_whoever_has_its_keys_next(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=9)
-    killed = project.start(*APPLY, "--shard", "1/2", "--parallelism", "1")
+    project = shared_project(tmp_path, service, documents, postgres, directories=9, quick=quick)
+    killed = project.fork(*APPLY, "--shard", "1/2", "--parallelism", "1")
     until("it creates", lambda: killed.poll() is not None or any(project.live().values()))
     refused = project.run(*APPLY, "--shard", "1/3")
     killed.kill()
@@ -63,10 +62,10 @@ def test_a_killed_shard_is_taken_up_by_whoever_has_its_keys_next(
 
 
 def test_limits_are_shared_out_so_that_all_shards_together_keep_them(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=8)
+    project = shared_project(tmp_path, service, documents, postgres, directories=8, quick=quick)
     file = tmp_path / "reconciler.yaml"
     file.write_text(file.read_text().replace('"state"', '"limits": {"maxCreates": 3}, "state"', 1))
     for index, part in ((1, 2), (2, 1)):
@@ -77,33 +76,11 @@ def test_limits_are_shared_out_so_that_all_shards_together_keep_them(
     assert not any(project.live().values())
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (("plan", "--shard", "0/4"), "'0/4' is no shard such as 3/16"),
-        (("plan", "--shard", "5/4"), "'5/4' is no shard such as 3/16"),
-        (("plan", "--shard", "1/4", "--out", "plan.json"), "a saved plan is applied whole"),
-        ((*APPLY, "--shard", "1/4", "plan.json"), "a saved plan is applied whole"),
-    ],
-    ids=str,
-)
-def test_what_makes_no_sense_is_a_usage_error(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, options: tuple[str, ...], says: str
-) -> None:
-    service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=1)
-    before = project.bytes()
-    result = project.run(*options)
-    assert result.code == 64
-    assert any(says in line for line in result.lines), result
-    assert project.bytes() == before
-
-
 def test_workers_beside_each_other_book_their_requests_where_their_state_is(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=1)
+    project = shared_project(tmp_path, service, documents, postgres, directories=1, quick=quick)
     file = tmp_path / "reconciler.yaml"
     file.write_text(file.read_text().replace('"settle"', '"requestsPerSecond": 2, "settle"', 1))
     service.client.delete("/__admin/requests").raise_for_status()

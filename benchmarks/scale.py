@@ -122,8 +122,8 @@ def _together(
 def workers(work: Path, database: Server, creates: int, latency: float, counts: Sequence[int]) -> None:
     """One plan, carried out by one, and by ever more."""
     print(f"\n{creates:,} creates, {latency * 1000:.0f} ms a request, --parallelism 8 a worker:\n")
-    print("| workers | seconds | of these opening | creates a second after that | processor | MiB each |")
-    print("|---|---|---|---|---|---|")
+    print("| workers | seconds | of these opening | creates a second then | requests | processor | MiB each |")
+    print("|---|---|---|---|---|---|---|")
     for count in (0, *counts):
         with PageServer(1_000) as service:
             folder = worlds.closed(work / f"joined-{count}", service)
@@ -132,6 +132,7 @@ def workers(work: Path, database: Server, creates: int, latency: float, counts: 
             worlds.add_set(folder, "new", [directory_id(live + number) for number in range(creates)])
             _run(folder, environment, "plan", "--out", "plan.json")
             service.set_latency(latency)
+            service.counts()
             options = ("--parallelism", "8")
             if count:
                 commands: Sequence[Sequence[str]] = [("apply", "--join", "plan.json", *options)] * count
@@ -140,11 +141,12 @@ def workers(work: Path, database: Server, creates: int, latency: float, counts: 
             took = _together(folder, environment, commands, service)
             if service.batches() - live != creates:
                 raise SystemExit(f"{service.batches() - live} batches were made, and not {creates}")
+            requests = sum(service.counts().values()) / creates
         rate = creates / (took.seconds - took.opening)
         shown = f"{count} with --join" if count else "one `apply`"
         print(
-            f"| {shown} | {took.seconds:.1f} | {took.opening:.1f} | {rate:.0f} | {took.cpu:.1f} s"
-            f" | {took.mebibytes:.0f} |",
+            f"| {shown} | {took.seconds:.1f} | {took.opening:.1f} | {rate:.0f} | {requests:.1f} a create"
+            f" | {took.cpu:.1f} s | {took.mebibytes:.0f} |",
             flush=True,
         )
 

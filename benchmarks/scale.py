@@ -122,7 +122,8 @@ def _together(
 def workers(work: Path, database: Server, creates: int, latency: float, counts: Sequence[int]) -> None:
     """One plan, carried out by one, and by ever more."""
     print(f"\n{creates:,} creates, {latency * 1000:.0f} ms a request, --parallelism 8 a worker:\n")
-    print("| workers | seconds | of these opening | creates a second then | requests | processor | MiB each |")
+    columns = ("workers", "seconds", "of these opening", "creates a second then", "requests", "processor")
+    print(f"| {' | '.join(columns)} | MiB each |")
     print("|---|---|---|---|---|---|---|")
     for count in (0, *counts):
         with PageServer(1_000) as service:

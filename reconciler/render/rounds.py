@@ -52,6 +52,12 @@ _MESSAGES = {
     RoundResult.INCOMPLETE: "something could not be seen",
     RoundResult.STOPPED: "stopped",
 }
+# What was taken the lock for, where no action has to be told.
+_RECORDED = {
+    "statuses": "how batches go on was recorded",
+    "manifests": "what sets say by now was recorded",
+    "watched batches": "how watched batches go on was recorded",
+}
 _LEVELS = {"warn": "warning"}
 _OWN = ("type", "@level", "@message")
 _GENUINE = frozenset({Verdict.ACCEPTED, Verdict.REPEATED})
@@ -160,7 +166,9 @@ def _sentence(done: Round, error: Record) -> str:
         parts = [what, *(error[name] for name in ("why", "next") if error[name])]
         return "; ".join(parts)
     parts = [_MESSAGES[done.result]] if done.result in _MESSAGES else []
-    if done.applied is not None:
+    if done.result is RoundResult.APPLIED and done.because in _RECORDED:
+        parts.append(_RECORDED[done.because])
+    elif done.applied is not None:
         parts.append(summary_line(done.applied))
     elif done.plan is not None:
         parts.append(closing_line(done.plan))

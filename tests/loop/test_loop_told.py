@@ -177,6 +177,10 @@ FAULTY = ManifestError([Diagnostic(Source("a.yaml", 3, 1), "no\x1b[2J!"), Diagno
             ["INFO    finance: applied: Apply: 1 created (0.2 s; next in 60 s)"],
         ),
         (
+            ended(RoundResult.APPLIED, plan=Plan(actions=()), applied=applied(), because="statuses"),
+            [f"INFO    finance: applied: how batches go on was recorded {TAIL}"],
+        ),
+        (
             ended(RoundResult.STANDBY, plan=PLAN, error=LockHeldError("held by a@b", next="wait")),
             ["INFO    finance: standby: not applied: held by a@b (0.2 s; next in 60 s)"],
         ),

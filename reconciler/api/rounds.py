@@ -107,6 +107,8 @@ class ProjectRounds:
         """Hold one round. Whatever goes wrong is in what it gives."""
         began = time.monotonic()
         done = self._held(why)
+        # It was this apply's time that was up: the next signal is the first, and stops nothing at once (C8).
+        self.terms.stop.timed_out = False
         return replace(done, seconds=time.monotonic() - began)
 
     def _held(self, why: Why) -> Round:

@@ -260,6 +260,18 @@ def test_a_batch_that_goes_on_only_while_somebody_is_there_is_gone_on_with(proje
     assert statuses == {"COMPLETED"}
 
 
+def test_c8_an_apply_whose_time_is_up_ends_its_round_and_not_the_loop(project: Path) -> None:
+    stop, ended = api.Stop(), []
+
+    def tell(event: LoopEvent) -> None:
+        if isinstance(event, RoundEnded):
+            ended.append((event.round.result, event.failures, stop.over))
+
+    settings = LoopSettings(projects=(str(project),), approved=True, timeout=0.0, rounds=2, interval=0.01)
+    run_loop(settings, Hub(), stop=stop, tell=tell)
+    assert ended == [(RoundResult.TIMED_OUT, 1, False), (RoundResult.TIMED_OUT, 2, False)]
+
+
 def test_a_signal_while_it_plans_ends_the_round_before_anything_is_sent(project: Path) -> None:
     stop, ended = api.Stop(), []
 

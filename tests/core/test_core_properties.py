@@ -38,7 +38,7 @@ _Item = TypeVar("_Item")
 
 LAW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 #: Of lives of a month, each of them hundreds of plans.
-MONTHS = settings(LAW, max_examples=LAW.max_examples // 2)
+MONTHS = settings(LAW, max_examples=LAW.max_examples * 4 // 5)
 
 
 def nowhere(path: object, *, key: bool = False) -> Source:

@@ -123,7 +123,7 @@ def test_under_all_faults_and_kills_nothing_is_twice_or_lost(
     tmp_path: Path, seed: int, *, long: bool
 ) -> None:
     dice = random.Random(seed)
-    worlds, killed = 1000 if long else 150, 0  # with half as many, a lost note (C3) was not found out
+    worlds, killed = 1000 if long else 150, 0
     for number in range(worlds):
         world = troubled(tmp_path / str(number), dice)
         world.names = world.names[: dice.randint(1, 6)]

@@ -19,8 +19,11 @@ from reconciler.adapters.stores.postgres.setup import initialise
 from reconciler.adapters.stores.postgres.store import PostgresStore
 from reconciler.model.batch import Status
 from reconciler.model.errors import LockHeldError, LockLostError, SettingsError, StateError
-from reconciler.model.intent import Closing, Settled
+from reconciler.model.intent import Closing, JournalState, Settled
+from reconciler.model.joint import Task
 from reconciler.model.lock import Lock
+from reconciler.model.plan import Reason, ReasonCode
+from reconciler.model.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from postgres_server import Server
 
     from reconciler.adapters.stores.postgres.session import PostgresSession
+
+
+MISSING = Reason(ReasonCode.MISSING, "no such batch exists")
 
 
 class World(NamedTuple):
@@ -385,6 +391,36 @@ def test_who_plans_needs_select_and_can_do_no_more(
     assert refused.value.what == "the database does not let this role do that"
     assert refused.value.why == "permission denied for table locks"
     assert refused.value.next.startswith("`reconciler state init --print-sql --plan-role ROLE")
+
+
+def test_who_applies_may_work_beside_others_and_who_plans_may_see_it(
+    world: World, some: Some, roles: tuple[PostgresStore, PostgresStore]
+) -> None:
+    planner, applier = roles
+    with applier.hold_shard(Shard(1, 2), 0) as shard:
+        book = shard.turn_book()
+        assert book is not None
+        assert book.book("cloud", 1, 1.0)[1] == 0.0
+        book.close("cloud", 1)
+    tasks = [Task(some.key(name), some.entry(name).address, MISSING) for name in ("dir-1", "dir-2")]
+    with applier.hold_to_open(0) as opening:
+        opening.offer("sha256:plan", [[task] for task in tasks])
+        opening.commit(replace(some.lock(), plan="sha256:plan"))
+    assert planner.joint() == ("sha256:plan", "sha256:plan")
+    with applier.hold_joint(0) as first:
+        assert [claim.tasks[0].key for claim in first.claim(1, ())] == [tasks[0].key]
+        first.note([some.intent()])
+    with applier.hold_joint(0) as second:
+        assert [claim.number for claim in second.inherited()] == [1]
+        with applier.hold_joint(0) as third:
+            assert third.take_over_abandoned() == (JournalState(), [])
+            (claim,) = third.claim(5, ())
+            third.leave([claim.number])
+        second.note([Settled("int-1", Closing.CREATED, entry=some.entry())])
+        second.commit(replace(second.lock, entries=some.lock().entries))
+        second.leave([1])
+    assert planner.joint() == ("", "sha256:plan")
+    assert world.rows("SELECT count(*) FROM §work") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,10 @@ NOT_RUN = {
     "docs/first-pull-request.md": ["pipx install 'batch-reconciler[local]'"],
     "docs/emulator.md": ["reconciler emulator --root documents"],
     "docs/loop.md": [
-        "reconciler run --git-remote https://git.example.com/acme/documents.git --git-ref main"
-        " --project finance",
+        (
+            "reconciler run --git-remote https://git.example.com/acme/documents.git --git-ref main"
+            " --project finance"
+        ),
         "kubectl create configmap reconciler-pause --from-literal=paused=yes",
         "kubectl create secret generic reconciler-keys --from-env-file=keys.env",
     ],

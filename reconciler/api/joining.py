@@ -14,6 +14,7 @@ from reconciler.api.house import house_of
 from reconciler.api.running import PARALLELISM, run_to_end
 from reconciler.engine.stop import Stop
 from reconciler.model.errors import LockHeldError, SettingsError, StalePlanError
+from reconciler.model.events import Waiting
 from reconciler.model.plan import Plan
 from reconciler.model.project import PostgresState
 from reconciler.model.result import Applied
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 #: Seconds to wait for whoever opens the plan: as long as a plan of a hundred thousand directories takes.
 OPENING = 600.0
 
+# Seconds between two looks, each over a connection of its own.
 _POLL = 0.2
+_LONGEST_POLL = 2.0
 
 
 def join(
@@ -80,7 +83,7 @@ def join(
     def open_plan(session: Opening) -> Applied:
         return run_to_end(house.open_plan(session, saved, confirm=confirm, stop=stop, seconds=timeout))
 
-    opened = _open(store, saved, stop, deadline, open_plan)
+    opened = _open(store, saved, stop, deadline, open_plan=open_plan, listen=house.listen)
     if opened is not None and (stop.over or opened.ended):
         return opened
     with store.hold_joint(max(0.0, deadline - time.monotonic())) as joint:
@@ -107,9 +110,12 @@ def _open(
     saved: SavedPlan,
     stop: Stop,
     deadline: float,
+    *,
     open_plan: Callable[[Opening], Applied],
+    listen: Listener,
 ) -> Applied | None:
     """Open the plan, or wait until another has; gives what was done for that, if it was done here."""
+    pause = _POLL
     while _is_to_open(store, saved):
         if stop.over:
             raise stop.error()
@@ -117,10 +123,13 @@ def _open(
             with store.hold_to_open(0) as session:
                 if _is_to_open(store, saved):  # else somebody was quicker
                     return open_plan(session)
-        except LockHeldError:
-            if time.monotonic() >= deadline:
+        except LockHeldError as error:
+            if (left := deadline - time.monotonic()) <= 0:
                 raise
-            time.sleep(_POLL)
+            if pause == _POLL:
+                listen(Waiting(f"the plan is being opened by another worker, or {error.what}", left))
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_POLL)
     return None
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.drift import Given, drift, recorded_on, strange_directories
 from reconciler.engine.concurrent import each
-from reconciler.engine.listing import FATAL, read_pass
+from reconciler.engine.listing import FATAL, MOST_PAGES, everything, read_pass
 from reconciler.engine.preflight import gather_facts
+from reconciler.engine.scan import Scanner
 from reconciler.model.drift import Census
 from reconciler.model.errors import ForbiddenError, NotFoundError, ServiceError
 from reconciler.model.events import Observing
@@ -86,8 +87,8 @@ async def _census(eyes: Eyes, home: Home, lock: Lock, since: datetime | None) ->
     expected = recorded_on(home, lock, since)
     batches: dict[str, Batch] = {}
     lacking: list[str] = []
-    for _ in range(2):
-        scan = await _scan(eyes, home, since, len(expected))
+    for again in (False, True):
+        scan = await _scan(eyes, home, since, len(expected), plainly=again)
         if isinstance(scan, Unknown):
             return Census(unknown=scan.why)
         batches = dict(scan.batches)
@@ -98,7 +99,10 @@ async def _census(eyes: Eyes, home: Home, lock: Lock, since: datetime | None) ->
     return Census(tuple(batches[name] for name in sorted(batches)), gone, unknown=why)
 
 
-async def _scan(eyes: Eyes, home: Home, since: datetime | None, keys: int) -> Pass | Unknown:
+async def _scan(
+    eyes: Eyes, home: Home, since: datetime | None, keys: int, *, plainly: bool
+) -> Pass | Unknown:
+    """What a scan in windows lacks (O4), a plain one may have."""
     pages = 0
 
     def on_page() -> None:
@@ -107,7 +111,11 @@ async def _scan(eyes: Eyes, home: Home, since: datetime | None, keys: int) -> Pa
         eyes.listen(Observing(keys, pages))
 
     listing = Listing(created_on_or_after=since)
-    return await read_pass(eyes.providers[home], listing, eyes.clock, on_page=on_page)
+    if plainly:
+        return await read_pass(eyes.providers[home], listing, eyes.clock, on_page=on_page)
+    return await Scanner(
+        eyes.providers[home], eyes.clock, eyes.at_once, MOST_PAGES, everything, on_page, listing
+    ).scan()
 
 
 async def _absent(eyes: Eyes, home: Home, names: Sequence[str]) -> tuple[frozenset[str], list[str], str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.export import Found, export, undesired
 from reconciler.engine.concurrent import each
-from reconciler.engine.listing import read_pass
+from reconciler.engine.listing import MOST_PAGES, everything, read_pass
+from reconciler.engine.scan import Scanner
 from reconciler.model.errors import ForbiddenError, NotFoundError, ServiceError
 from reconciler.model.events import Observing
 from reconciler.model.ports import Listing
@@ -97,7 +98,12 @@ async def _listed(eyes: Eyes, home: Home, wanted: Wanted) -> tuple[Batch, ...]:
 
     async def read(directory: str | None) -> None:
         listing = Listing(directory, wanted.status, wanted.since, wanted.until)
-        result = await read_pass(eyes.providers[home], listing, eyes.clock, on_page=on_page)
+        provider = eyes.providers[home]
+        if directory is None:
+            scanner = Scanner(provider, eyes.clock, eyes.at_once, MOST_PAGES, everything, on_page, listing)
+            result = await scanner.scan()
+        else:
+            result = await read_pass(provider, listing, eyes.clock, on_page=on_page)
         if isinstance(result, Unknown):
             raise ServiceError(
                 "nothing was exported, since what is live is not fully known",

@@ -14,9 +14,10 @@ from reconciler.core.match import choose
 from reconciler.core.recent import recent, surplus
 from reconciler.core.record import record_batch
 from reconciler.engine.concurrent import each
-from reconciler.engine.listing import FATAL, Pass, look, read_pass, renamed
+from reconciler.engine.listing import FATAL, MOST_PAGES, Pass, look, renamed
 from reconciler.engine.observe import places
 from reconciler.engine.resolve import found_for
+from reconciler.engine.scan import Scanner
 from reconciler.model.events import Waiting, Warned
 from reconciler.model.lock import Origin
 from reconciler.model.ports import Listing
@@ -112,7 +113,16 @@ async def look_back(run: Run, facts: Mapping[Key, Facts]) -> None:
 async def _look_back_on(run: Run, home: Home, lately: Recent, facts: Mapping[Key, Facts]) -> None:
     listing = Listing(created_on_or_after=lately.since)
     try:
-        scan = await run.stop.unless_over(read_pass(run.eyes.providers[home], listing, run.eyes.clock))
+        scanner = Scanner(
+            run.eyes.providers[home],
+            run.eyes.clock,
+            run.eyes.at_once,
+            MOST_PAGES,
+            lambda batch: run.aliases.get(batch.key, batch.key) in lately.keys,
+            lambda: None,
+            listing,
+        )
+        scan = await run.stop.unless_over(scanner.scan())
     except FATAL as error:  # all that the run did is to be told, so this does not end it as an error
         scan = Unknown(str(error))
     if scan is None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FATAL = (AuthenticationError, PaymentError, ForbiddenError)
 
 #: A million batches.
-_MOST_PAGES = 10_000
+MOST_PAGES = 10_000
 
 #: Pages in a row with nothing new: a service whose filters work on pages may have some, but not so many.
 _MOST_BARREN = 1_000
@@ -61,7 +61,7 @@ async def read_pass(
     listing: Listing,
     clock: Clock,
     *,
-    most_pages: int = _MOST_PAGES,
+    most_pages: int = MOST_PAGES,
     on_page: Callable[[], None] | None = None,
     keep: Callable[[Batch], bool] | None = None,
 ) -> Pass | Unknown:
@@ -87,6 +87,11 @@ async def read_pass(
         if not reading.shuffled:
             return reading.as_pass
     return Unknown("the listing changed while it was read, twice")
+
+
+def everything(_: Batch) -> bool:
+    """Keeps whatever comes."""
+    return True
 
 
 class Reading:

@@ -1,4 +1,4 @@
-"""A scan of a whole project: plainly while it is short, then in windows of creation time side by side (O4).
+"""A scan of a project: plainly while it is short, then in windows of creation time side by side (O4).
 
 Every window is a listing of its own that is read to its last token, so that nothing depends on the order in
 which a service lists. A window that turns out to be long is cut into others, which are read from their
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Batch
     from reconciler.model.ports import Clock, Page, Provider
 
+#: All of a project.
+_PROJECT = Listing()
+
 #: Pages that are read plainly first: a project with no more pays nothing for windows.
 _PLAIN = 3
 
@@ -60,6 +63,7 @@ class Scanner:
         most: how many requests the scan may take in all; one that would take more is `TooLong`.
         keep: which batches are wanted; of the others only the ids are held, while they are read.
         on_page: called for each page.
+        listing: what of the project is scanned; not a directory's, which is looked at (C2).
     """
 
     provider: Provider
@@ -68,9 +72,10 @@ class Scanner:
     most: int
     keep: Callable[[Batch], bool]
     on_page: Callable[[], None]
+    listing: Listing = _PROJECT
 
     async def scan(self) -> Pass | Unknown:
-        """Everything in the project.
+        """Everything in the listing.
 
         Raises:
             ServiceError: the service does not accept the key; every other failure is `Unknown` (R7).
@@ -92,7 +97,7 @@ class Scanner:
             return TooLong(f"the listing has more than {self.most:,} pages")
         return await read_pass(
             self.provider,
-            Listing(),
+            self.listing,
             self.clock,
             most_pages=self.most - spent,
             on_page=self.on_page,
@@ -106,10 +111,15 @@ class _DoubtError(Exception):
 
 @dataclass(eq=False, slots=True)
 class _Part:
-    """One window, and how far its reading is."""
+    """One window, and how far its reading is.
+
+    Attributes:
+        first: whether it is the listing as it was asked for, which no window has to be blamed for.
+    """
 
     window: Window
     reading: Reading
+    first: bool
     times: Times = field(default_factory=Times)
     dated: bool = True
 
@@ -133,13 +143,14 @@ class _Part:
         """
         times = [at for batch in page.batches if (at := batch.created_at) is not None]
         self.dated &= len(times) == len(page.batches)
-        if not (self.dated or self.window.whole):
+        if not (self.dated or self.first):
             raise _DoubtError("a batch without a time may be in no window")
-        if times and not (self.window.holds(min(times)) and self.window.holds(max(times))):
+        held = self.first or not times or (self.window.holds(min(times)) and self.window.holds(max(times)))
+        if not held:
             raise _DoubtError("a batch is outside of its window")
         self.times.take(times)
         if why := self.reading.take(page):
-            raise UnexpectedReplyError(why) if self.window.whole else _DoubtError(why)
+            raise UnexpectedReplyError(why) if self.first else _DoubtError(why)
 
 
 class _Windows:
@@ -166,7 +177,9 @@ class _Windows:
             _DoubtError: they cannot be relied on.
             ServiceError: a page cannot be had.
         """
-        self._todo.append(self._part(Window()))
+        asked = self._how.listing
+        whole = Window(asked.created_on_or_after, asked.created_on_or_before)
+        self._todo.append(_Part(whole, self._reading(asked), first=True))
         try:
             while self._todo or self._busy:
                 while self._todo and len(self._busy) < self._how.at_once:
@@ -185,8 +198,13 @@ class _Windows:
         return Pass(self._batches, self._begun)
 
     def _part(self, window: Window) -> _Part:
-        listing = Listing(created_on_or_after=window.since, created_on_or_before=window.until)
-        return _Part(window, Reading(listing, self._how.clock.monotonic(), self._how.keep))
+        listing = self._how.listing._replace(
+            created_on_or_after=window.since, created_on_or_before=window.until
+        )
+        return _Part(window, self._reading(listing), first=False)
+
+    def _reading(self, listing: Listing) -> Reading:
+        return Reading(listing, self._how.clock.monotonic(), self._how.keep)
 
     def _next(self) -> _Part:
         """What to read next: first what nothing is known of, then what seems to have most ahead."""
@@ -203,12 +221,12 @@ class _Windows:
         try:
             page = task.result()
         except _UNCLEAR as error:
-            if part.window.whole:
+            if part.first:
                 raise
             raise _DoubtError from error
         part.take(page)
         self._how.on_page()
-        if part.window.whole:
+        if part.first:
             self._begun = part.reading.as_pass.begun
         if part.reading.done:
             self._finish(part)
@@ -231,7 +249,7 @@ class _Windows:
         """The windows to read instead of one that is not at its end; none where it is better read on."""
         pages, at_once = part.times.pages, self._how.at_once
         how = partial(cut, part.window, part.times, self._now)
-        if part.window.whole:
+        if part.first:
             if pages != _PLAIN or not part.dated:
                 return ()
             return how(parts=at_once if part.times.sorted else 2 * at_once, size=pages)

@@ -30,6 +30,9 @@ LATENCY = 0.05
 
 _EXACT = timedelta(microseconds=1)
 
+#: All of a project.
+ALL = Listing()
+
 
 def ago(seconds: float) -> datetime:
     """So long before the scan."""
@@ -111,10 +114,15 @@ class Shelf:
         return Page(shown, str(end) if end < len(there) else None)
 
     def scan(
-        self, *, at_once: int = 8, most: int = 1000, keep: Callable[[Batch], bool] = lambda _: True
+        self,
+        *,
+        at_once: int = 8,
+        most: int = 1000,
+        keep: Callable[[Batch], bool] = lambda _: True,
+        listing: Listing = ALL,
     ) -> Pass | Unknown:
         """Have it scanned."""
-        scanner = Scanner(self, self.time, at_once, most, keep, lambda: None)  # type: ignore[arg-type]
+        scanner = Scanner(self, self.time, at_once, most, keep, lambda: None, listing)  # type: ignore[arg-type]
 
         async def scan() -> Pass | Unknown:
             result = await scanner.scan()

@@ -112,6 +112,36 @@ def test_a_scan_keeps_only_what_is_wanted(times: Sequence[datetime]) -> None:
     assert sorted(scan.batches) == ["bat-00007", "bat-00023"]
 
 
+@pytest.mark.parametrize(
+    ("order", "since", "until"),
+    [
+        ("newest", 0.8 * YEAR, None),
+        ("oldest", None, 0.2 * YEAR),
+        ("none", 0.8 * YEAR, 0.2 * YEAR),
+        ("newest", 86400.0, None),
+    ],
+)
+@pytest.mark.parametrize("deaf", [False, True], ids=["", "filters are ignored"])
+def test_o4_a_part_of_a_project_is_scanned_in_windows_of_it(
+    order: str,
+    since: float | None,
+    until: float | None,
+    deaf: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    asked = Listing(None, None, None if since is None else ago(since), None if until is None else ago(until))
+    times = spread(400, YEAR)
+    plain = Shelf(times=times, page_size=10, order=order, deaf=deaf)
+    windows = Shelf(times=times, page_size=10, order=order, deaf=deaf)
+
+    whole, scan = plain.scan(at_once=1, listing=asked), windows.scan(listing=asked)
+
+    assert isinstance(whole, Pass)
+    assert isinstance(scan, Pass)
+    assert scan.batches == whole.batches
+    if plain.requests > 10 and not deaf:
+        assert windows.time.seconds < 0.6 * plain.time.seconds
+
+
 @pytest.mark.parametrize("order", ["newest", "oldest", "none"])
 def test_o4_times_at_the_ends_of_time_stop_nothing(order: str) -> None:
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)

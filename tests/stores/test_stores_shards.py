@@ -65,7 +65,7 @@ def test_limits_are_shared_out_so_that_all_shards_together_keep_them(
     town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=8, quick=quick)
+    project = shared_project(tmp_path, service, documents, postgres, directories=24, quick=quick)
     file = tmp_path / "reconciler.yaml"
     file.write_text(file.read_text().replace('"state"', '"limits": {"maxCreates": 3}, "state"', 1))
     for index, part in ((1, 2), (2, 1)):

@@ -49,6 +49,8 @@ LONGEST_WAIT = 600.0
 
 _LONGEST_BACKOFF = 60.0
 
+_TOO_OLD = "the look is too old"
+
 
 async def create(run: Run, action: Action, facts: Facts | None) -> None:
     """Carry out one CREATE, whatever that takes, and say how it ended.
@@ -115,12 +117,15 @@ class _Create:
         """
         if self.run.over:
             return "the run is to end"  # C8
-        if self.run.eyes.clock.monotonic() - seen.begun > FRESH:
-            return "the look is too old"  # C3
+        if self._is_old(seen):
+            return _TOO_OLD
         if shut := self.run.against(self.action):
             return shut  # R15
         self.run.session.confirm()
-        return ""
+        return _TOO_OLD if self._is_old(seen) else ""  # a database can take its time to answer
+
+    def _is_old(self, seen: Pass) -> bool:
+        return self.run.eyes.clock.monotonic() - seen.begun > FRESH  # C3
 
     async def _look(self) -> Pass | None:
         """C2: everything over the directory, by the directory alone; not what the plan was made from."""

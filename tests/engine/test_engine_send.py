@@ -9,7 +9,8 @@ import pytest
 from engine_time import START
 from engine_world import CONFIGURATION, SETTLE, Fault, Lost, World, wanted
 
-from reconciler.engine.create import _stray
+from reconciler.adapters.stores.file import FileSession
+from reconciler.engine.create import FRESH, _stray
 from reconciler.model.batch import Address, Batch, JobType, Key, Status
 from reconciler.model.errors import ForbiddenError
 from reconciler.model.events import Event, Waiting
@@ -119,6 +120,26 @@ def test_c4_a_final_refusal_ends_the_run_but_not_what_is_in_flight(tmp_path: Pat
     assert [r.why for r in applied.results[4:]] == [applied.ended] * 8
     assert sorted(key.directory for key in world.lock.entries) == ["dir-001", "dir-003", "dir-004"]
     assert world.journal.warm
+
+
+def test_c3_a_look_that_grew_old_while_the_lock_was_confirmed_is_made_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database can take as long to answer as its connection lasts."""
+    slow = [11.0]
+
+    def confirm(_: object) -> None:
+        world.time.seconds += slow.pop() if slow else 0.0
+
+    monkeypatch.setattr(FileSession, "confirm", confirm)
+    world.service.on_list = lambda _, __, page: looked.append(world.time.seconds) or page
+    looked: list[float] = []
+
+    applied = world.apply()
+
+    assert [result.outcome for result in applied.results] == [CREATED]
+    (sent,) = world.service.sent_at
+    assert sent - max(at for at in looked if at <= sent) < FRESH
 
 
 def test_c4_a_rejection_of_one_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -242,8 +242,13 @@ class _Hands:
             )
             self.actions.append(action)
             await self._create(action, facts[task.key], looked)
-        if all(run.results[task.key].outcome is not Outcome.NOT_STARTED for task in claim.tasks):
+        if all(self._came_to_an_end(task.key) for task in claim.tasks):
             self.done.append(claim.number)
+
+    def _came_to_an_end(self, key: Key) -> bool:
+        """Whether nobody has to take a create up again: who was stopped while it looked found nothing out."""
+        outcome = self._run.results[key].outcome
+        return not (outcome is Outcome.NOT_STARTED or (outcome is Outcome.UNKNOWN and self._run.stop.over))
 
     async def _create(self, action: Action, facts: Facts | None, looked: float) -> None:
         run = self._run
@@ -282,9 +287,13 @@ def _hours(run: Run, limits: Limits, confirmed: str) -> Hours:
 
 
 def _record(run: Run, entries: Iterable[Entry]) -> None:
-    """Have what others recorded of this worker's keys, unless it is known."""
+    """Have what others recorded of this worker's keys, unless more is known.
+
+    What was committed of a key is older than what a worker that is gone had noted of it (C9).
+    """
     for entry in entries:
-        if run.lock.entries.get(entry.key) != entry:
+        there = run.lock.entries.get(entry.key)
+        if there is None or {item.id for item in there.batches} < {item.id for item in entry.batches}:
             run.put(entry)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from engine_time import START
 from engine_world import Lost, World
 
 from reconciler.engine.joined import work
+from reconciler.model.batch import Status
 from reconciler.model.errors import StalePlanError
+from reconciler.model.events import Waiting
 from reconciler.model.intent import Intent, JournalState, Rejected
 from reconciler.model.joint import Claim, Task
 from reconciler.model.lock import Evidence
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.adapters.stores.file import FileSession
     from reconciler.engine.run import Run
     from reconciler.model.desired import DesiredBatch
+    from reconciler.model.events import Event
     from reconciler.model.ports import Page
     from reconciler.model.result import Applied
 
@@ -191,6 +195,49 @@ def test_a_create_that_may_have_taken_effect_under_another_name_is_not_sent_agai
     assert [finding.ambiguous for finding in applied.findings] == [True]
     assert world.batches_per_directory() == dict.fromkeys(world.names, 1)
     assert board.mine == {}
+
+
+def test_what_a_worker_that_is_gone_had_noted_outlives_what_was_committed_before(world: World) -> None:
+    """C9: it had created once more what had failed. It is not listed yet, and no entry has it."""
+    world.names = world.names[:1]
+    old = world.service.put(world.names[0])
+    world.apply()
+    world.service.set(old, Status.FAILED)
+    world.apply()
+    (noted,) = world.lock.entries.values()
+    assert len(noted.batches) == 2
+    world.service.rows[-1].listed = math.inf
+    committed = replace(noted, current=old, batches=tuple(item for item in noted.batches if item.id == old))
+    claim = Claim(1, (Task(noted.key, noted.address, MISSING),), (committed,))
+    board = Board([], elsewhere=[1], gone=[(JournalState((), (noted,)), [claim])])
+
+    async def do(run: Run, session: FileSession) -> Applied:
+        run.drop(noted.key)
+        run.put(committed)
+        joint: Any = Joined(session, board)
+        run.session = joint
+        return await work(run, joint, limits=Limits(), saved=saved(world))
+
+    world.under_lock(do)
+    assert world.batches_per_directory() == {world.names[0]: 2}
+    assert {item.id for item in world.lock.entries[noted.key].batches} == {item.id for item in noted.batches}
+
+
+def test_what_is_open_when_a_worker_is_stopped_is_not_through(world: World) -> None:
+    """Nobody has found out what it came to: were its claim handed back as done, nobody would create it."""
+    world.at_once = 1
+    world.service.script += [Lost(None)]
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Waiting):
+            assert world.stop is not None
+            world.stop.request(15)
+
+    world.on_events = stop
+    board = Board(claims(world))
+    applied = join(world, board)
+    assert [outcome for _, outcome in outcomes(applied)] == [Outcome.UNKNOWN]
+    assert (board.handed_back, len(world.journal.open)) == ([1], 1)
 
 
 def test_files_that_are_not_those_of_the_plan_are_not_paid_for(world: World) -> None:

@@ -16,7 +16,9 @@ from reconciler.adapters.stores.postgres.setup import initialise
 from reconciler.adapters.stores.postgres.store import PostgresStore
 from reconciler.model.errors import LockHeldError, LockLostError, StateError
 from reconciler.model.intent import Closing, Settled
+from reconciler.model.joint import Task
 from reconciler.model.lock import Lock, Pin, PinKind
+from reconciler.model.plan import Reason, ReasonCode
 from reconciler.model.shard import Shard
 
 if TYPE_CHECKING:
@@ -150,6 +152,19 @@ def test_shards_beside_each_other_lose_nothing_of_each_others(
     assert (journal.open, journal.recovered) == ((), ())
 
 
+def test_a_head_that_another_shard_goes_on_from_does_not_come_back(
+    opened: Callable[[str], PostgresStore], some: Some
+) -> None:
+    """One shard had nothing to audit, and writes what it learned of a batch all the same."""
+    with opened("ada").hold(0) as session:
+        session.commit(Lock(heads=("head-0",)))
+    entry = some.entry(OF_SECOND, "bat-2")
+    with opened("ada").hold_shard(FIRST, 0) as first, opened("bob").hold_shard(SECOND, 0) as second:
+        first.commit(replace(first.lock, heads=("head-1",)))
+        written = second.commit(replace(second.lock, entries={entry.key: entry}))
+    assert written.heads == ("head-1",)
+
+
 def test_what_a_shard_left_open_is_for_whoever_has_its_keys_next(
     opened: Callable[[str], PostgresStore], some: Some
 ) -> None:
@@ -177,6 +192,22 @@ def test_what_a_shard_left_open_is_for_whoever_has_its_keys_next(
         session.close()
     lock, journal = opened("emil").read()
     assert (dict(lock.entries), journal.open, journal.recovered) == ({entry.key: entry}, (), ())
+
+
+def test_what_a_shard_has_recorded_is_not_lost_by_one_of_that_number_and_another_count(
+    opened: Callable[[str], PostgresStore], some: Some
+) -> None:
+    """C9: `2/2` left it, `2/3` has other keys, and the batch need not be listed yet."""
+    entry = some.entry(OF_SECOND, "bat-2")
+    assert not Shard(2, 3).has(entry.key)
+    with opened("ada").hold_shard(SECOND, 0) as session:
+        session.note([some.intent("int-1", OF_SECOND)])
+        session.note([Settled("int-1", Closing.CREATED, "", entry)])
+    with opened("bob").hold_shard(Shard(2, 3), 0) as session:
+        session.commit(replace(session.lock, sets={"invoices": "digest"}))
+        session.close()
+    with opened("carl").hold(0) as session:
+        assert session.journal.recovered == (entry,)
 
 
 def test_no_two_shards_have_a_create_of_one_key_open(
@@ -239,6 +270,8 @@ ALONE = None
         ([(FIRST, True), (Shard(3, 3), False)], False),
         ([(FIRST, True), (Shard(3, 3), True)], True),
         ([(FIRST, False), (Shard(1, 3), False), (ALONE, True)], True),
+        ([(FIRST, True), (Shard(3, 4), False), (Shard(3, 3), True)], False),
+        ([(FIRST, True), (Shard(3, 4), False), (Shard(3, 3), True), (ALONE, True)], True),
     ],
     ids=str,
 )
@@ -284,6 +317,37 @@ def test_a_cold_seat_that_was_left_at_once_is_cold_still(
     for _ in range(2):
         with opened("bob").hold_shard(FIRST, 0) as session:
             assert not session.journal.warm
+
+
+# Workers that share a plan ----------------------------------------------------------------------------
+
+
+def _tasks(some: Some, *directories: str) -> list[list[Task]]:
+    """A row a directory."""
+    return [
+        [Task(some.key(name), some.entry(name, "").address, Reason(ReasonCode.MISSING, "none exists"))]
+        for name in directories
+    ]
+
+
+def test_what_is_claimed_beside_an_open_create_is_for_who_takes_that_over(
+    opened: Callable[[str], PostgresStore], some: Some
+) -> None:
+    """C5: who does not know of it would look before it is listed, and send after it was found and closed."""
+    with opened("ada").hold_to_open(0) as opening:
+        opening.offer("plan-1", _tasks(some, OF_FIRST, OF_SECOND))
+    with opened("bob").hold_joint(0) as bob:
+        with opened("ada").hold_joint(0) as ada:
+            (claim,) = ada.claim(1, [])
+            ada.note([some.intent("int-1", OF_FIRST)])
+            ada.leave([])
+        assert [item.tasks[0].key.directory for item in bob.claim(9, [])] == [OF_SECOND]
+        left, claims = bob.take_over_abandoned()
+        assert ([intent.id for intent in left.open], claims) == (["int-1"], [claim])
+        bob.note([Settled("int-1", Closing.ABSENT)])
+        bob.leave([])
+    with opened("carl").hold_joint(0) as carl:
+        assert len(carl.claim(9, [])) == 2
 
 
 # Turns ----------------------------------------------------------------------------------------------

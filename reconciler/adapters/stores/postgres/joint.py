@@ -136,6 +136,7 @@ class JointSession(PostgresSession):
                 for statement in _TAKE:
                     self._connection.execute(statement, given)
             self._open = self._open.after(intents, shown)
+            self._outcomes += entries
             self._uncommitted |= bool(entries)
             open_ += intents
             recovered += entries.values()
@@ -167,12 +168,18 @@ class JointSession(PostgresSession):
             return row[0] if row else 0
 
     def leave(self, done: Sequence[int]) -> None:
-        """Give back what was claimed and is not done; if nothing is left at all, the plan is through."""
+        """Give back what was claimed and is not done; if nothing is left at all, the plan is through.
+
+        Beside a create that is still open here nothing is given back: who takes that over shall have all of
+        it, and nobody who does not know of it (C5).
+        """
         given = {**self._mine, "done": list(done)}
         with self._writing(warm=None):
             self._connection.execute(_DONE, given)
             self._connection.execute(
-                "UPDATE work SET seat = NULL WHERE project = %(project)s AND seat = %(shard)s", given
+                "UPDATE work SET seat = NULL WHERE project = %(project)s AND seat = %(shard)s"
+                " AND NOT EXISTS (SELECT FROM intents WHERE project = %(project)s AND shard = %(shard)s)",
+                given,
             )
             self._connection.execute(
                 "DELETE FROM joint WHERE project = %(project)s"

@@ -268,7 +268,9 @@ def united(before: Lock, mine: Lock, there: Lock) -> Lock:
         mine,
         lineage=there.lineage or mine.lineage,
         plan=mine.plan if mine.plan != before.plan else there.plan,
-        heads=tuple(sorted({*mine.heads, *there.heads} - (set(before.heads) - set(mine.heads)))),
+        heads=tuple(
+            sorted(({*mine.heads} - {*before.heads}) | ({*there.heads} - ({*before.heads} - {*mine.heads})))
+        ),
         projects=_three_way(before.projects, mine.projects, there.projects),
         sets=_three_way(before.sets, mine.sets, there.sets),
         tracked=_three_way(before.tracked, mine.tracked, there.tracked),

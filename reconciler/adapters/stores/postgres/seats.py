@@ -39,6 +39,15 @@ _BEGIN = (
     " holder = excluded.holder, pid = excluded.pid, since = clock_timestamp(), warm = excluded.warm"
     " RETURNING epoch, pid"
 )
+#: Where a shard of another count did not leave in order, who sits down there next leaves that to be known: it
+#: had keys that this seat has not.
+_KEEP_DOUBT = (
+    "INSERT INTO locks (project, shard, shards, epoch, holder, pid, since, warm)"
+    " SELECT project, 0, 1, 0, holder, pid, since, false FROM locks"
+    " WHERE project = %(project)s AND shard = %(seat)s AND shards <> %(count)s AND NOT warm"
+    " ON CONFLICT (project, shard) DO UPDATE SET warm = false,"
+    " since = greatest(locks.since, excluded.since)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +189,7 @@ def _all_in_order(rows: Sequence[Row]) -> Iterator[datetime | None]:
 def begin(connection: Connection, project: str, seat: Seat, holder: str, *, warm: bool) -> tuple[int, int]:
     """Sit down: from now on the seat's epoch is another. Gives it, and this connection's process."""
     given = {"project": project, "seat": seat.number, "count": seat.of, "holder": holder, "warm": warm}
+    connection.execute(_KEEP_DOUBT, given)
     row = connection.execute(_BEGIN, given).fetchone()
     assert row is not None
     return row[0], row[1]

@@ -42,7 +42,10 @@ _NOTE_INTENT = (
     " VALUES (%(project)s, %(key)s, %(id)s, %(shard)s, %(epoch)s, %(text)s)"
 )
 _NOTE_SETTLED = "DELETE FROM intents WHERE project = %(project)s AND id = %(id)s"
-_NOTE_OUTCOME = "INSERT INTO outcomes (project, shard, settled) VALUES (%(project)s, %(shard)s, %(text)s)"
+_NOTE_OUTCOME = (
+    "INSERT INTO outcomes (project, shard, settled) VALUES (%(project)s, %(shard)s, %(text)s)"
+    " RETURNING number"
+)
 
 
 class PostgresSession:
@@ -67,7 +70,8 @@ class PostgresSession:
         self._warm = standing.journal.warm
         self._open = OpenIntents(standing.journal.open)
         self._uncommitted = bool(standing.journal.recovered)
-        self._recovered = list(standing.outcomes)
+        # By their numbers, since a seat's can have been left by a shard of another count, of other keys.
+        self._outcomes = list(standing.outcomes)
         # One connection, and notes come in a thread of their own.
         self._using = threading.RLock()
         self._lost: LockLostError | None = None
@@ -117,7 +121,8 @@ class PostgresSession:
             return
         run(_NOTE_SETTLED, {**self._mine, "id": note.intent})
         if note.entry is not None:
-            run(_NOTE_OUTCOME, {**self._mine, "text": text_of(settled_to_json(note))})
+            row = run(_NOTE_OUTCOME, {**self._mine, "text": text_of(settled_to_json(note))}).fetchone()
+            self._outcomes += row or ()
 
     def commit(self, lock: Lock) -> Lock:
         """Write the rows that differ, in one transaction, and give the lockfile back as it stands.
@@ -244,11 +249,10 @@ class PostgresSession:
                 raise
 
     def _forget_outcomes(self) -> None:
-        """What this seat has noted or recovered is in the entries now, or was brought to nothing."""
+        """What this session has noted or recovered is in the entries now, or was brought to nothing."""
         self._connection.execute(
-            "DELETE FROM outcomes WHERE project = %(project)s"
-            " AND (shard = %(shard)s OR number = ANY(%(recovered)s))",
-            {**self._mine, "recovered": self._recovered},
+            "DELETE FROM outcomes WHERE project = %(project)s AND number = ANY(%(outcomes)s)",
+            {**self._mine, "outcomes": self._outcomes},
         )
 
     def _taken(self, *, pooled: bool) -> LockLostError:

@@ -126,14 +126,17 @@ def test_c3_a_look_that_grew_old_while_the_lock_was_confirmed_is_made_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A database can take as long to answer as its connection lasts."""
-    slow = [11.0]
+    slow, looked = [11.0], []
 
     def confirm(_: object) -> None:
         world.time.seconds += slow.pop() if slow else 0.0
 
+    def look(_: Listing, __: str | None, page: Page) -> Page:
+        looked.append(world.time.seconds)
+        return page
+
     monkeypatch.setattr(FileSession, "confirm", confirm)
-    world.service.on_list = lambda _, __, page: looked.append(world.time.seconds) or page
-    looked: list[float] = []
+    world.service.on_list = look
 
     applied = world.apply()
 

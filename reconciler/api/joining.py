@@ -88,9 +88,9 @@ def join(
         return opened
     with store.hold_joint(max(0.0, deadline - time.monotonic())) as joint:
         offered, applied = store.joint()
-        if applied != saved.own:
+        if applied != saved.own or offered not in {"", saved.own}:
             raise StalePlanError(
-                "another plan was applied since",
+                "something else was applied since",
                 where=saved.file,
                 why="a plan is for one apply, by however many",
                 next="Make and review a new one: reconciler plan --out FILE",

@@ -7,12 +7,19 @@ import random
 import subprocess
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import neighbour_town
 from emulator_process import emulator
 from neighbour_project import RECONCILER, Ended, ended
 from shared_project import shared_project
+
+from reconciler.adapters.stores.text import read_key
+from reconciler.api import read_plan
+from reconciler.model.batch import Address
+from reconciler.model.joint import Task
+from reconciler.model.plan import Reason, ReasonCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +62,28 @@ def test_workers_share_a_plan_and_each_create_is_one_workers(
     project.assert_whole()
     again = project.run("apply", plan)
     assert (again.code, "it was applied already" in str(again.lines)) == (4, True), again
+
+
+def test_a_plan_that_nobody_works_on_any_more_ends_when_something_is_created_without_it(
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+) -> None:
+    """Who comes back to it does not know what that recorded and need not be listed yet (C9)."""
+    service, documents = town
+    project = shared_project(tmp_path, service, documents, postgres, directories=2)
+    plan = _planned(project)
+    own = read_plan(plan).own
+    tasks = [
+        [Task(read_key(item.key), Address.parse(item.address), Reason(ReasonCode.MISSING, "none exists"))]
+        for item in read_plan(plan).actions
+    ]
+    with project.store.hold_to_open(0) as opening:
+        opening.offer(own, tasks)
+        opening.commit(replace(opening.lock, plan=own))
+    applied = project.run("apply", "--auto-approve", "--target", f"papers/{project.directories[0]}")
+    assert applied.code == 0, applied
+    late = ended(_join(project, plan))
+    assert (late.code, "something else was applied since" in str(late.lines)) == (4, True), late
+    assert len(project.state()[0].entries) == 1
 
 
 #: What strikes while they work: most of it leaves a create's outcome unknown, or a read to be made again.

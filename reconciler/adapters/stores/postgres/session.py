@@ -46,6 +46,8 @@ _NOTE_OUTCOME = (
     "INSERT INTO outcomes (project, shard, settled) VALUES (%(project)s, %(shard)s, %(text)s)"
     " RETURNING number"
 )
+#: What a plan was opened for is decided anew by whoever creates without it: what others share ends with that.
+_WITHDRAW = "UPDATE joint SET plan = 'withdrawn' WHERE project = %(project)s AND plan <> 'withdrawn'"
 
 
 class PostgresSession:
@@ -70,6 +72,7 @@ class PostgresSession:
         self._warm = standing.journal.warm
         self._open = OpenIntents(standing.journal.open)
         self._uncommitted = bool(standing.journal.recovered)
+        self._withdrew = False
         # By their numbers, since a seat's can have been left by a shard of another count, of other keys.
         self._outcomes = list(standing.outcomes)
         # One connection, and notes come in a thread of their own.
@@ -105,12 +108,15 @@ class PostgresSession:
         errors = psycopg().errors
         intents = [note for note in notes if isinstance(note, Intent)]
         with self._writing(warm=False):
+            if intents and self._seat.number >= _ALONE.number and not self._withdrew:
+                self._connection.execute(_WITHDRAW, self._mine)
             try:
                 for note in notes:
                     self._note(note)
             except errors.UniqueViolation as error:  # a worker that shares the plan was quicker
                 raise second_intent(intents[0].key, self._address.shown) from error
         self._open = opened
+        self._withdrew |= bool(intents)
         self._uncommitted |= any(isinstance(note, Settled) and note.entry is not None for note in notes)
 
     def _note(self, note: Intent | Settled) -> None:

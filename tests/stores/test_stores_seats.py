@@ -350,6 +350,25 @@ def test_what_is_claimed_beside_an_open_create_is_for_who_takes_that_over(
         assert len(carl.claim(9, [])) == 2
 
 
+def test_what_was_taken_over_is_forgotten_when_it_is_in_the_lockfile_and_not_before(
+    opened: Callable[[str], PostgresStore], some: Some
+) -> None:
+    """C9: who is stopped at once may have it on its seat and never have heard of it."""
+    entry = some.entry(OF_FIRST, "bat-1")
+    with opened("bob").hold_joint(0) as bob:
+        with opened("ada").hold_joint(0) as ada:
+            ada.note([some.intent("int-1", OF_FIRST)])
+            ada.note([Settled("int-1", Closing.CREATED, "", entry)])
+        left, _ = bob.take_over_abandoned()
+        assert left.recovered == (entry,)
+        bob.commit(replace(bob.lock, sets={"invoices": "digest"}))
+        bob.close()
+        assert opened("carl").read()[1].recovered == (entry,)
+        bob.commit(replace(bob.lock, entries={entry.key: entry}))
+    lock, journal = opened("carl").read()
+    assert (dict(lock.entries), journal.recovered) == ({entry.key: entry}, ())
+
+
 # Turns ----------------------------------------------------------------------------------------------
 
 

@@ -8,8 +8,9 @@ became of it, and goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.adapters.stores.postgres.rows import read_left, read_some
 from reconciler.adapters.stores.postgres.seats import Seat, lock_number
@@ -21,11 +22,11 @@ from reconciler.model.joint import Claim, Task
 from reconciler.model.plan import Reason, ReasonCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from reconciler.adapters.stores.postgres.connection import Connection
     from reconciler.model.intent import Intent
-    from reconciler.model.lock import Entry
+    from reconciler.model.lock import Entry, Lock
 
 _CLAIM = (
     "WITH free AS (SELECT number FROM work WHERE project = %(project)s AND seat IS NULL"
@@ -94,6 +95,10 @@ class OpeningSession(PostgresSession):
 class JointSession(PostgresSession):
     """The state as one of the workers that share a plan sees it."""
 
+    def __init__(self, *args: Any, **given: Any) -> None:  # noqa: ANN401 - as for who is alone
+        super().__init__(*args, **given)
+        self._taken_over: dict[int, Entry] = {}
+
     def inherited(self) -> list[Claim]:
         """What whoever sat here before had claimed. What it had open is in the journal.
 
@@ -126,25 +131,37 @@ class JointSession(PostgresSession):
         open_: list[Intent] = []
         recovered: list[Entry] = []
         claims: list[Claim] = []
-        for seat in self._abandoned():
-            given = {**self._mine, "seat": seat.number}
-            with self._writing(warm=False):
-                project, shown = self._address.project, self._address.shown
-                intents, entries = read_left(self._connection, project, shown, seat)
-                rows = self._connection.execute(_CLAIMED, given).fetchall()
-                claims += self._claims(rows)
-                for statement in _TAKE:
-                    self._connection.execute(statement, given)
-            self._open = self._open.after(intents, shown)
-            self._outcomes += entries
-            self._uncommitted |= bool(entries)
-            open_ += intents
-            recovered += entries.values()
+        with contextlib.closing(self._abandoned()) as seats:
+            for seat in seats:
+                given = {**self._mine, "seat": seat.number}
+                with self._writing(warm=False):
+                    project, shown = self._address.project, self._address.shown
+                    intents, entries = read_left(self._connection, project, shown, seat)
+                    rows = self._connection.execute(_CLAIMED, given).fetchall()
+                    claims += self._claims(rows)
+                    for statement in _TAKE:
+                        self._connection.execute(statement, given)
+                self._open = self._open.after(intents, shown)
+                self._taken_over |= entries
+                self._uncommitted |= bool(entries)
+                open_ += intents
+                recovered += entries.values()
         if open_ or recovered:
             self.journal = JournalState((*self.journal.open, *open_), self.journal.recovered)
         return JournalState(tuple(open_), tuple(recovered)), claims
 
-    def _abandoned(self) -> Iterator[Seat]:
+    def commit(self, lock: Lock) -> Lock:
+        """As for who is alone. Of what was taken over, only what the lockfile has is forgotten elsewhere.
+
+        A run that is stopped at once may never have heard of the rest.
+        """
+        for number, entry in list(self._taken_over.items()):
+            there = lock.entries.get(entry.key)
+            if there and {item.id for item in entry.batches} <= {item.id for item in there.batches}:
+                self._outcomes.append(number)
+        return super().commit(lock)
+
+    def _abandoned(self) -> Generator[Seat]:
         """The seats of workers that are gone and have left something, each while nobody can sit on it."""
         with self._as_holder():
             rows = self._connection.execute(_LEFT_BEHIND, self._mine).fetchall()

@@ -235,16 +235,14 @@ class House:
                 confirmed=confirm,
             )
 
-    async def work(
-        self, session: Joint, saved: SavedPlan, *, confirm: str, stop: Stop, seconds: float | None
-    ) -> Applied:
+    async def work(self, session: Joint, saved: SavedPlan, *, stop: Stop, seconds: float | None) -> Applied:
         """Carry out what others leave of a saved plan that was opened."""
         from reconciler.core.select import within_reach
         from reconciler.engine.joined import work
 
         reach = within_reach(saved.targets, self.project.sets, self.project.tracked)
         async with self.run_on(session, stop, seconds, names=Names(reach)) as run:
-            return await work(run, session, limits=self.project.file.limits, saved=saved, confirmed=confirm)
+            return await work(run, session, limits=self.project.file.limits, saved=saved)
 
     async def refresh(self, session: Tenure, targets: Sequence[str]) -> tuple[TrackedChange, ...]:
         """Have the services look after watched batches, and record what they then say."""

@@ -61,7 +61,7 @@ def join(
         parallelism: how many creates, and how many other requests, may be under way at once in this process.
         lock_timeout: seconds to wait for who opens the plan, or for who has the state to itself.
         timeout: seconds that this process may work; what it has not done by then is for others.
-        confirm: as for `apply`; given to each worker alike.
+        confirm: as for `apply`; given to each worker alike, since any of them may come first.
         approved_by: as for `apply`.
         listen: told what happens meanwhile.
         stop: asked to stop by whoever holds it: what is in flight is finished and recorded, the rest given
@@ -97,7 +97,7 @@ def join(
             )
         if not offered:
             return opened or Applied(plan=Plan(actions=()))
-        worked = run_to_end(house.work(joint, saved, confirm=confirm, stop=stop, seconds=timeout))
+        worked = run_to_end(house.work(joint, saved, stop=stop, seconds=timeout))
     if opened is None:
         return worked
     from reconciler.engine.joined import together

@@ -24,6 +24,7 @@ from reconciler.engine.resolve import resolve_all
 from reconciler.engine.steps import (
     audit_recovered,
     be_cold,
+    hours_of,
     looked_up_again,
     make_plan,
     record_all,
@@ -38,7 +39,7 @@ from reconciler.model.plan import Action, ActionKind, Plan
 from reconciler.model.result import Applied, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from reconciler.core.select import Selection
     from reconciler.engine.run import Run
@@ -84,7 +85,7 @@ async def open_plan(
         proposal = await make_plan(run, still_open, limits, selection)
         plan = proposal.plan
         refuse(run, plan, confirmed, saved)
-        run.hours = _hours(run, limits, confirmed)
+        run.hours = hours_of(run, plan, limits, confirmed)
         if not run.stop.over:
             record_watched(run, plan.tracked)
             await record_all(run, proposal, selection, hold=False)
@@ -94,7 +95,7 @@ async def open_plan(
                 await be_cold(run)
             if not run.over:
                 # First offered, then applied: after a crash in between it can be opened again.
-                session.offer(saved.own, _by_directory(creates))
+                session.offer(saved.own, _by_directory(creates, run.hours.lifted))
                 run.lock = replace(run.lock, plan=saved.own)
     finally:
         await run.notes.quiet()
@@ -102,7 +103,7 @@ async def open_plan(
     return _applied(run, plan, still_open)
 
 
-async def work(run: Run, session: Joint, *, limits: Limits, saved: SavedPlan, confirmed: str = "") -> Applied:
+async def work(run: Run, session: Joint, *, limits: Limits, saved: SavedPlan) -> Applied:
     """Carry out what nobody else has claimed, until nothing of the plan is left.
 
     Args:
@@ -110,13 +111,12 @@ async def work(run: Run, session: Joint, *, limits: Limits, saved: SavedPlan, co
         session: the run's.
         limits: of which only windows matter here: the rest was held against the whole plan.
         saved: the plan that was opened.
-        confirmed: its digest, if it may go past the limits (R15); or "".
 
     Raises:
         StalePlanError: the manifests here are not those of the plan.
         LockLostError, StateError: as for an apply; what was claimed is taken over by another worker.
     """
-    run.hours = _hours(run, limits, confirmed)
+    run.hours = Hours(run.eyes.clock, limits, {want.set.name: want.set for want in run.desired.batches})
     run.plan_digest = saved.digest
     hands = _Hands(run, session, saved)
     try:
@@ -232,6 +232,8 @@ class _Hands:
         run = self._run
         _record(run, claim.entries)
         looked, facts = self._looked, {task.key: self._facts.get(task.key) for task in claim.tasks}
+        if run.hours is not None:
+            run.hours.lifted |= {task.key for task in claim.tasks if task.at_any_time}
         for task in claim.tasks:
             action = Action(
                 kind=ActionKind.CREATE,
@@ -271,19 +273,14 @@ class _Hands:
         await create(run, action, facts)
 
 
-def _by_directory(creates: Iterable[Action]) -> list[list[Task]]:
-    """The creates as they are claimed, in the plan's order."""
+def _by_directory(creates: Iterable[Action], lifted: Collection[Key]) -> list[list[Task]]:
+    """The creates as they are claimed, in the plan's order; some may go outside of windows (R15)."""
     found: defaultdict[tuple[str, ...], list[Task]] = defaultdict(list)
     for action in creates:
-        task = Task(action.key, action.address, action.reason, action.directory_name)
+        at_any_time = action.key in lifted
+        task = Task(action.key, action.address, action.reason, action.directory_name, at_any_time)
         found[action.key[:3]].append(task)
     return list(found.values())
-
-
-def _hours(run: Run, limits: Limits, confirmed: str) -> Hours:
-    """When the plan's creates may go: at any time, if it was confirmed (R15)."""
-    sets = {want.set.name: want.set for want in run.desired.batches}
-    return Hours(run.eyes.clock, limits, sets, frozenset(run.wanted) if confirmed else frozenset())
 
 
 def _record(run: Run, entries: Iterable[Entry]) -> None:

@@ -16,12 +16,14 @@ class Task(NamedTuple):
     Attributes:
         reason: why it was to be created.
         directory_name: for people, where it is known.
+        at_any_time: whether it was confirmed while a window was closed (R15).
     """
 
     key: Key
     address: Address
     reason: Reason
     directory_name: str = ""
+    at_any_time: bool = False
 
 
 class Claim(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,7 @@ from reconciler.model.intent import Intent, JournalState, Rejected
 from reconciler.model.joint import Claim, Task
 from reconciler.model.lock import Evidence
 from reconciler.model.plan import ActionKind, Reason, ReasonCode
-from reconciler.model.project import Limits
+from reconciler.model.project import Limits, Window
 from reconciler.model.result import Outcome
 from reconciler.model.saved import SavedAction, SavedPlan
 
@@ -127,11 +128,11 @@ def saved(world: World, inputs: str = "") -> SavedPlan:
     )
 
 
-def join(world: World, board: Board, plan: SavedPlan | None = None) -> Applied:
+def join(world: World, board: Board, plan: SavedPlan | None = None, limits: Limits | None = None) -> Applied:
     async def do(run: Run, session: FileSession) -> Applied:
         joint: Any = Joined(session, board)
         run.session = joint
-        return await work(run, joint, limits=Limits(), saved=plan or saved(world))
+        return await work(run, joint, limits=limits or Limits(), saved=plan or saved(world))
 
     return world.under_lock(do)
 
@@ -253,6 +254,17 @@ def test_a_directory_that_cannot_be_processed_is_blocked(world: World) -> None:
     world.service.there.discard(world.names[0])
     applied = join(world, Board(claims(world)))
     assert dict(outcomes(applied))[world.names[0]] is Outcome.BLOCKED
+
+
+def test_outside_of_a_window_only_what_was_confirmed_so_is_created(world: World) -> None:
+    """R15: what was confirmed for another reason, while it was open, was not confirmed for later."""
+    first, second, *_ = claims(world)
+    first = first._replace(tasks=tuple(task._replace(at_any_time=True) for task in first.tasks))
+    later = (world.time.now() + timedelta(hours=5)).hour * 60
+    window = Window(frozenset(range(7)), later, later + 59, UTC, "UTC", "reconciler.yaml:7:5")
+    applied = join(world, Board([first, second]), limits=Limits(windows=(window,)))
+    assert [outcome for _, outcome in outcomes(applied)] == [Outcome.CREATED, Outcome.NOT_STARTED]
+    assert len(applied.closed) == 1
 
 
 def test_what_nothing_asks_for_here_is_blocked(world: World) -> None:

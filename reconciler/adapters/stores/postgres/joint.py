@@ -218,15 +218,12 @@ class JointSession(PostgresSession):
 
 def _written(tasks: Sequence[Task]) -> str:
     return json.dumps(
-        [
-            [str(task.key), str(task.address), task.reason.code, task.reason.text, task.directory_name]
-            for task in tasks
-        ]
+        [[str(task.key), str(task.address), task.reason.code, task.reason.text, *task[3:]] for task in tasks]
     )
 
 
 def _read(text: str) -> tuple[Task, ...]:
     return tuple(
-        Task(read_key(key), Address.parse(address), Reason(ReasonCode(code), why), directory_name)
-        for key, address, code, why, directory_name in json.loads(text)
+        Task(read_key(key), Address.parse(address), Reason(ReasonCode(code), why), *more)
+        for key, address, code, why, *more in json.loads(text)
     )

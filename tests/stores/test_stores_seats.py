@@ -350,6 +350,24 @@ def test_what_is_claimed_beside_an_open_create_is_for_who_takes_that_over(
         assert len(carl.claim(9, [])) == 2
 
 
+def test_what_is_claimed_beside_what_was_not_committed_is_for_who_takes_that_over(
+    opened: Callable[[str], PostgresStore], some: Some
+) -> None:
+    """C9: a run whose audit log could not be written commits nothing, and leaves its journal to the next."""
+    entry = some.entry(OF_FIRST, "bat-1")
+    with opened("ada").hold_to_open(0) as opening:
+        opening.offer("plan-1", _tasks(some, OF_FIRST))
+    with opened("bob").hold_joint(0) as bob:
+        with opened("ada").hold_joint(0) as ada:
+            (claim,) = ada.claim(1, [])
+            ada.note([some.intent("int-1", OF_FIRST)])
+            ada.note([Settled("int-1", Closing.CREATED, "", entry)])
+            ada.leave([])
+        assert bob.claim(9, []) == []
+        left, claims = bob.take_over_abandoned()
+        assert (left.recovered, claims) == ((entry,), [claim])
+
+
 def test_what_was_taken_over_is_forgotten_when_it_is_in_the_lockfile_and_not_before(
     opened: Callable[[str], PostgresStore], some: Some
 ) -> None:

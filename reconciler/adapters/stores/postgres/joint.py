@@ -187,15 +187,17 @@ class JointSession(PostgresSession):
     def leave(self, done: Sequence[int]) -> None:
         """Give back what was claimed and is not done; if nothing is left at all, the plan is through.
 
-        Beside a create that is still open here nothing is given back: who takes that over shall have all of
-        it, and nobody who does not know of it (C5).
+        Beside a create that is still open here, or one that was recorded and did not get into the lockfile,
+        nothing is given back: who takes that over shall have all of it, and nobody who does not know of it
+        (C5, C9).
         """
         given = {**self._mine, "done": list(done)}
         with self._writing(warm=None):
             self._connection.execute(_DONE, given)
             self._connection.execute(
                 "UPDATE work SET seat = NULL WHERE project = %(project)s AND seat = %(shard)s"
-                " AND NOT EXISTS (SELECT FROM intents WHERE project = %(project)s AND shard = %(shard)s)",
+                " AND NOT EXISTS (SELECT FROM intents WHERE project = %(project)s AND shard = %(shard)s)"
+                " AND NOT EXISTS (SELECT FROM outcomes WHERE project = %(project)s AND shard = %(shard)s)",
                 given,
             )
             self._connection.execute(

@@ -90,6 +90,7 @@ async def open_plan(
             record_watched(run, plan.tracked)
             await record_all(run, proposal, selection, hold=False)
             await look_back(run, proposal.facts)  # C10
+            await look_again(run)  # of what earlier runs left open: workers do not know of it
             creates = [action for action in plan.actions if action.kind is ActionKind.CREATE]
             if creates and not run.session.journal.warm:
                 await be_cold(run)
@@ -317,4 +318,5 @@ def together(opened: Applied, worked: Applied) -> Applied:
         results=(*opened.results, *worked.results),
         findings=(*opened.findings, *worked.findings),
         unresolved=tuple(sorted({*opened.unresolved, *worked.unresolved})),
+        not_looked_again=tuple(sorted({*opened.not_looked_again, *worked.not_looked_again})),
     )

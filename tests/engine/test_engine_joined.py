@@ -11,7 +11,8 @@ import pytest
 from engine_time import START
 from engine_world import Lost, World
 
-from reconciler.engine.joined import work
+from reconciler.core.select import Selection
+from reconciler.engine.joined import open_plan, work
 from reconciler.model.batch import Status
 from reconciler.model.errors import StalePlanError
 from reconciler.model.events import Waiting
@@ -254,6 +255,33 @@ def test_a_directory_that_cannot_be_processed_is_blocked(world: World) -> None:
     world.service.there.discard(world.names[0])
     applied = join(world, Board(claims(world)))
     assert dict(outcomes(applied))[world.names[0]] is Outcome.BLOCKED
+
+
+def test_who_opens_a_plan_looks_again_for_what_was_left_open(world: World) -> None:
+    """C10: workers know nothing of it, and its late twin would only be found by the next run."""
+    plan, (want, *_) = world.plan(), world.desired.batches
+    reviewed = replace(
+        saved(world),
+        lineage=plan.lineage,
+        state=plan.state,
+        actions=tuple(
+            SavedAction(action.kind, str(action.address), str(action.key), action.reason.code, "")
+            for action in plan.actions
+        ),
+    )
+    offered: list[Sequence[Task]] = []
+
+    async def do(run: Run, session: FileSession) -> Applied:
+        await run.notes.write(intent(want))
+        session.journal = JournalState((intent(want),), warm=True)
+        opening: Any = Joined(session, Board([]))
+        opening.offer = lambda _, work: offered.extend(work)
+        run.session = opening
+        return await open_plan(run, opening, limits=Limits(), selection=Selection(), saved=reviewed)
+
+    applied = world.under_lock(do)
+    assert (applied.not_looked_again, len(offered)) == ((), 4)
+    assert world.journal.warm
 
 
 def test_outside_of_a_window_only_what_was_confirmed_so_is_created(world: World) -> None:

@@ -65,11 +65,11 @@ def test_workers_share_a_plan_and_each_create_is_one_workers(
 
 
 def test_a_plan_that_nobody_works_on_any_more_ends_when_something_is_created_without_it(
-    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path
+    town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     """Who comes back to it does not know what that recorded and need not be listed yet (C9)."""
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=2)
+    project = shared_project(tmp_path, service, documents, postgres, directories=2, quick=quick)
     plan = _planned(project)
     own = read_plan(plan).own
     tasks = [

@@ -10,6 +10,7 @@ directory explain each other's batches, so that they are one worker's.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -39,9 +40,10 @@ from reconciler.model.plan import Action, ActionKind, Plan
 from reconciler.model.result import Applied, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reconciler.core.select import Selection
+    from reconciler.engine.preflight import Configurations
     from reconciler.engine.run import Run
     from reconciler.model.batch import Key
     from reconciler.model.intent import Intent
@@ -161,8 +163,8 @@ class _Hands:
         self._run, self._session = run, session
         self._inputs = {action.key: action.inputs for action in saved.actions if action.inputs}
         self._claims: deque[Claim] = deque()
-        self._facts: dict[Key, Facts] = {}
-        self._looked = 0.0
+        self._configurations: Configurations = {}
+        self._asked = -math.inf  # for any of them
         self._kept = 0
         self._asking = asyncio.Lock()
         self._failures: list[Exception] = []
@@ -173,8 +175,7 @@ class _Hands:
     async def work(self) -> None:
         """Create what can be claimed. The first failure of ours is raised once the others are in."""
         lanes = self._run.eyes.at_once
-        if inherited := self._session.inherited():
-            await self._take(inherited)
+        self._claims.extend(self._session.inherited())
         await each(range(lanes), lanes, self._lane)
         if self._failures:
             raise self._failures[0]
@@ -200,7 +201,7 @@ class _Hands:
                 claims = await asyncio.to_thread(self._session.claim, self._run.eyes.at_once, done)
                 claims = claims or await self._left_behind()
                 if claims:
-                    await self._take(claims)
+                    self._claims.extend(claims)
                 elif await asyncio.to_thread(self._session.left) == self._kept:
                     return None
                 else:
@@ -221,18 +222,19 @@ class _Hands:
         self._run.eyes.listen(Waiting("other workers have the rest in hand", _EVERY))
         await self._run.stop.pause(_EVERY * (0.5 + self._run.random()))
 
-    async def _take(self, claims: Iterable[Claim]) -> None:
-        """Look up what the creates of new claims are about (R14)."""
-        run = self._run
-        self._claims.extend(claims)
-        self._looked = run.eyes.clock.monotonic()
-        keys = [task.key for claim in self._claims for task in claim.tasks if task.key in run.wanted]
-        self._facts = await gather_facts(run.eyes, keys)
+    async def _facts(self, claim: Claim) -> Mapping[Key, Facts]:
+        """Look up what the creates of a claim are about (R14); what a configuration is, once in a while."""
+        run, now = self._run, self._run.eyes.clock.monotonic()
+        if now - self._asked > FRESH:
+            self._configurations, self._asked = {}, now
+        keys = [task.key for task in claim.tasks if task.key in run.wanted]
+        return await gather_facts(run.eyes, keys, configurations=self._configurations)
 
     async def _carry_out(self, claim: Claim) -> None:
         run = self._run
         _record(run, claim.entries)
-        looked, facts = self._looked, {task.key: self._facts.get(task.key) for task in claim.tasks}
+        looked = run.eyes.clock.monotonic()
+        facts = await self._facts(claim)
         if run.hours is not None:
             run.hours.lifted |= {task.key for task in claim.tasks if task.at_any_time}
         for task in claim.tasks:
@@ -244,14 +246,18 @@ class _Hands:
                 directory_name=task.directory_name,
             )
             self.actions.append(action)
-            await self._create(action, facts[task.key], looked)
+            await self._create(action, facts.get(task.key), looked)
         if all(self._came_to_an_end(task.key) for task in claim.tasks):
             self.done.append(claim.number)
 
     def _came_to_an_end(self, key: Key) -> bool:
-        """Whether nobody has to take a create up again: who was stopped while it looked found nothing out."""
-        outcome = self._run.results[key].outcome
-        return not (outcome is Outcome.NOT_STARTED or (outcome is Outcome.UNKNOWN and self._run.stop.over))
+        """Whether nobody has to take a create up again.
+
+        Who was stopped while it looked found nothing out, and whose key is refused says nothing of the work.
+        """
+        run, outcome = self._run, self._run.results[key].outcome
+        again = (outcome is Outcome.UNKNOWN and run.stop.over) or (outcome is Outcome.REJECTED and run.ended)
+        return not (again or outcome is Outcome.NOT_STARTED)
 
     async def _create(self, action: Action, facts: Facts | None, looked: float) -> None:
         run = self._run

@@ -6,7 +6,7 @@ What speaks against a create is decided in the core.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler.core.preflight import MOST_COUNTED
 from reconciler.engine.concurrent import each
@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     from reconciler.model.ports import Creator
 
 
+#: Saved configurations by their ids; None for those that the service does not list.
+Configurations: TypeAlias = "dict[tuple[Home, str], Configuration | None]"
+
+
 async def gather_facts(
-    eyes: Eyes, keys: Iterable[Key], *, watched: Collection[Key] = frozenset()
+    eyes: Eyes,
+    keys: Iterable[Key],
+    *,
+    watched: Collection[Key] = frozenset(),
+    configurations: Configurations | None = None,
 ) -> dict[Key, Facts]:
     """Look up every key's directory, its files and its configuration, each of them once.
 
@@ -33,24 +41,27 @@ async def gather_facts(
         eyes: what observing needs.
         keys: whose.
         watched: those of them whose files' times are to be kept, to say how many changed (R2).
+        configurations: what is known already, and is not asked for; what is found is added.
 
     Raises:
         ServiceError: the service does not accept the key; any other failure is a fact, and blocks.
     """
     wanted = list(keys)
-    configurations: dict[tuple[Home, str], Configuration | None] = {}
+    known: Configurations = {} if configurations is None else configurations
 
     async def ask_configuration(item: tuple[Home, str]) -> None:
         home, name = item
         try:
-            configurations[item] = await eyes.providers[home].configuration(name)
+            known[item] = await eyes.providers[home].configuration(name)
         except FATAL:
             raise
         except ServiceError:
             # Never a reason to refuse: built-in presets are not listed either. The create itself tells.
-            configurations[item] = None
+            known[item] = None
 
-    await each({(key.home, key.configuration) for key in wanted}, eyes.at_once, ask_configuration)
+    await each(
+        {(key.home, key.configuration) for key in wanted} - known.keys(), eyes.at_once, ask_configuration
+    )
     directories: dict[tuple[Home, str], Facts] = {}
 
     timed = {(key.home, key.directory) for key in watched}
@@ -61,9 +72,7 @@ async def gather_facts(
 
     await each(sorted({(key.home, key.directory) for key in wanted}), eyes.at_once, ask_directory)
     return {
-        key: replace(
-            directories[key.home, key.directory], configuration=configurations[key.home, key.configuration]
-        )
+        key: replace(directories[key.home, key.directory], configuration=known[key.home, key.configuration])
         for key in wanted
     }
 

@@ -339,7 +339,7 @@ def test_a_key_that_is_refused_ends_this_worker_and_the_rest_is_given_back(world
     applied = join(world, board)
     assert applied.ended == "the service answered 401: no such key"
     assert [outcome for _, outcome in outcomes(applied)] == [Outcome.REJECTED]
-    assert board.handed_back == []
+    assert board.handed_back == [1]
     assert len(board.free) == 3
 
 

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from reconciler.model.snapshot import Facts
 
 
+#: From so many keys of the last day on, their listing is read in windows.
+_MANY = 2_000
+
+
 async def look_again(run: Run) -> None:
     """A settle time after the last uncertain send, look once more for what came late."""
     pending = run.second_looks
@@ -112,11 +116,13 @@ async def look_back(run: Run, facts: Mapping[Key, Facts]) -> None:
 
 async def _look_back_on(run: Run, home: Home, lately: Recent, facts: Mapping[Key, Facts]) -> None:
     listing = Listing(created_on_or_after=lately.since)
+    # Of some pages windows would ask for twice as many; they are worth it where pages follow on pages.
+    at_once = run.eyes.at_once if len(lately.keys) > _MANY else 1
     try:
         scanner = Scanner(
             run.eyes.providers[home],
             run.eyes.clock,
-            run.eyes.at_once,
+            at_once,
             MOST_PAGES,
             lambda batch: run.aliases.get(batch.key, batch.key) in lately.keys,
             lambda: None,

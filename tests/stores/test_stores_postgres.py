@@ -317,25 +317,22 @@ def test_a_step_to_a_newer_format_keeps_each_state_and_stops_who_applies(
 
 
 def test_tables_of_the_first_format_are_brought_to_this_one_with_what_they_hold(
-    postgres: Server, some: Some, monkeypatch: pytest.MonkeyPatch
+    world: World, some: Some
 ) -> None:
-    address = address_of(postgres.new_schema(), "papers", postgres.url(), {})
-    with monkeypatch.context() as then:
-        then.setattr(tables, "SCRIPTS", tables.SCRIPTS[:1])
-        then.setattr(tables, "VERSION", 1)
-        then.setattr(tables, "APPLYING", {})
-        then.setattr("reconciler.adapters.stores.postgres.rows.VERSION", 1)
-        initialise(address)
-        with PostgresStore(address, "ada").hold(0) as session:
-            session.commit(some.lock())
-            session.note([some.intent("open", "dir-2")])
-        before = PostgresStore(address, "ada").read()
+    with world.store().hold(0) as session:
+        session.commit(some.lock())
+        session.note([some.intent("open", "dir-2")])
+    before = world.store().read()
+    # What the second format brought is taken away again.
+    world.rows("DROP TABLE §joint, §work, §turns")
+    world.rows("DELETE FROM §format")
+    world.rows("INSERT INTO §format (version, tool) VALUES (1, 'the past')")
     with pytest.raises(StateError, match=r"format 1, which is older.*reconciler state init"):
-        PostgresStore(address, "ada").read()
-    assert initialise(address) == [
+        world.store().read()
+    assert initialise(world.address()) == [
         f"Brought the tables from format 1 to {tables.VERSION}; 1 state kept in backups."
     ]
-    assert PostgresStore(address, "ada").read() == before
+    assert world.store().read() == before
 
 
 def test_older_tables_are_refused_with_the_command_that_upgrades_them(

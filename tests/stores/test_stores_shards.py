@@ -22,10 +22,10 @@ def test_shards_beside_each_other_create_everything_once(
     town: tuple[Emulator, Path], postgres: Server, tmp_path: Path, quick: Path
 ) -> None:
     service, documents = town
-    project = shared_project(tmp_path, service, documents, postgres, directories=12, quick=quick)
+    project = shared_project(tmp_path, service, documents, postgres, directories=30, quick=quick)
     shards = [f"{index}/3" for index in (1, 2, 3)]
     planned = [project.run("plan", "--shard", shard) for shard in shards]
-    assert sum(int(plan.lines[-1].split()[1]) for plan in planned) == 12, planned
+    assert sum(int(plan.lines[-1].split()[1]) for plan in planned) == 30, planned
     done = [ended(item) for item in [project.fork(*APPLY, "--shard", shard) for shard in shards]]
     assert [item.code for item in done] == [0, 0, 0], done
     assert [item.lines[-1] for item in done] == [
@@ -33,7 +33,7 @@ def test_shards_beside_each_other_create_everything_once(
     ]
     assert "not selected" in planned[0].lines[-1]
     again = project.run(*APPLY)
-    assert (again.code, again.lines[-1].partition(" as ")[0]) == (0, "No changes. 12 batches"), again
+    assert (again.code, again.lines[-1].partition(" as ")[0]) == (0, "No changes. 30 batches"), again
     project.assert_whole()
 
 

@@ -164,7 +164,7 @@ class Host:
                 try:
                     self._keep_at(name, work, end)
                 except BaseException as error:  # noqa: BLE001 - handed to the thread that serves
-                    failures.append(error)
+                    failures.append(self._reason(error))
                     server.stop()
                 finally:
                     self._database.release()
@@ -195,6 +195,14 @@ class Host:
             except (DatabaseUnusableError, sqlite3.Error) as error:
                 _LOG.warning("the %s pauses: %s", name, error)
                 end.wait(_PAUSE)
+
+    def _reason(self, error: BaseException) -> BaseException:
+        """What a thread ended with; without its database it can end with anything, and that is the reason."""
+        try:
+            self._check_database(0)
+        except DatabaseGoneError as gone:
+            return gone
+        return error
 
     def _check_database(self, now: Micros) -> None:
         """See that the database is still the file that was opened.

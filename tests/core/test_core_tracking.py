@@ -420,9 +420,7 @@ def test_what_was_recorded_is_at_rest(
     needed: the first does not ask for it by its id.
     """
     ended = {
-        name: batch
-        for name, batch in early.batches.items()
-        if batch.status.terminal and name in late.batches
+        name: batch for name, batch in early.batches.items() if batch.status.terminal and name in late.batches
     }
     late = replace(late, batches={**late.batches, **ended})
     recorded = applied(late, watch(now, applied(early, watch(before, {}))))

@@ -31,9 +31,9 @@ def main() -> int:
     """Count, and run; gives reconciler's exit code."""
     file = Path(sys.argv[1]).absolute()
     numbers = itertools.count()
-    os.fsync = counting(os.fsync, numbers.__next__)  # type: ignore[assignment]
+    os.fsync = counting(os.fsync, numbers.__next__)  # type: ignore[assignment]  # counted, for as long as the process lasts
     if sys.platform == "linux":
-        os.fdatasync = counting(os.fdatasync, numbers.__next__)  # type: ignore[assignment]
+        os.fdatasync = counting(os.fdatasync, numbers.__next__)  # type: ignore[assignment]  # counted, for as long as the process lasts
     from reconciler.__main__ import main as reconcile
 
     sys.argv = ["reconciler", *sys.argv[2:]]

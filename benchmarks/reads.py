@@ -282,7 +282,7 @@ class Benchmark:
         runs = in_turn(row.ways, self._sizes.pairs, row.counts, warm=self._sizes.pairs > 1)
         figures = [middle(figures) for figures in runs]
         for index, (way, figure) in enumerate(zip(row.ways, figures, strict=True)):
-            times = [ratio(runs[index], runs[0], _WALL), ratio(runs[index], runs[0], _CPU)]
+            times = [ratio(runs[index], runs[0], _wall), ratio(runs[index], runs[0], _processor)]
             asked = worlds.requests_in_words(figure.requests)
             wanted, met, syncs = "", "", ""
             if index == len(row.ways) - 1:
@@ -302,11 +302,11 @@ class Benchmark:
         return figures
 
 
-def _WALL(figure: Figure) -> float:  # noqa: N802 - a key, as it were
+def _wall(figure: Figure) -> float:
     return figure.seconds
 
 
-def _CPU(figure: Figure) -> float:  # noqa: N802 - likewise
+def _processor(figure: Figure) -> float:
     return figure.cpu
 
 

@@ -77,7 +77,7 @@ def through_sockets(url: str) -> None:
 
 def through_sdk(url: str, wanted: Iterable[str]) -> None:
     """The package's own paging, held against what is wanted."""
-    from llama_cloud import LlamaCloud  # type: ignore[import-not-found,unused-ignore]  # of its own environment
+    from llama_cloud import LlamaCloud
 
     client = LlamaCloud(api_key=_KEY, base_url=url)
     listed = {batch.source_directory_id for batch in client.batches.list(page_size=100)}
@@ -88,7 +88,7 @@ def apply_through_sdk(url: str, wanted: Iterable[str], at_once: int) -> None:
     """The same, and a create for each that is missing, so many at once."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from llama_cloud import LlamaCloud  # type: ignore[import-not-found,unused-ignore]  # of its own environment
+    from llama_cloud import LlamaCloud
 
     client = LlamaCloud(api_key=_KEY, base_url=url)
     listed = {batch.source_directory_id for batch in client.batches.list(page_size=100)}

@@ -11,16 +11,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import requests  # type: ignore[import-untyped,import-not-found,unused-ignore]
-from octodns.provider.base import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
-    BaseProvider,
-)
-from octodns.record import Record  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import requests
+from octodns.provider.base import BaseProvider
+from octodns.record import Record
 
 _HEADERS = {"Authorization": "Bearer llx-benchmark"}
 
 
-class Batches(BaseProvider):  # type: ignore[misc,unused-ignore]
+class Batches(BaseProvider):  # type: ignore[misc,unused-ignore]  # octoDNS has no types
     """One record a directory; its value is the configuration that its batch ran with."""
 
     SUPPORTS = frozenset({"TXT"})
@@ -33,7 +31,7 @@ class Batches(BaseProvider):  # type: ignore[misc,unused-ignore]
         self._url = url
         self._names = set(Path(names).read_text().split())
 
-    def populate(self, zone: Any, target: bool = False, lenient: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002, ARG002
+    def populate(self, zone: Any, target: bool = False, lenient: bool = False) -> bool:  # noqa: ANN401, FBT001, FBT002, ARG002 - octoDNS calls it so
         """All pages, and the records that they give."""
         session = requests.Session()
         session.trust_env = False
@@ -51,5 +49,5 @@ class Batches(BaseProvider):  # type: ignore[misc,unused-ignore]
             token = page["next_page_token"]
         return True
 
-    def _apply(self, plan: Any) -> None:  # noqa: ANN401
+    def _apply(self, plan: Any) -> None:  # noqa: ANN401 - octoDNS's
         raise SystemExit(f"nothing was to be done, and octoDNS plans {len(plan.changes)} changes")

@@ -42,6 +42,7 @@ class Emulator:
         said = self.process.stdout.readline()
         assert said.startswith("Listening on "), said + self.process.communicate()[1]
         self.url = said.removeprefix("Listening on ").strip()
+        self.folder = folder
         self.client = httpx.Client(base_url=self.url, headers=KEY, timeout=60)
 
     def create(self, directory: str, configuration: str = "cfg-PARSE_AGENTIC") -> httpx.Response:

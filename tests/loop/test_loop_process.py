@@ -37,7 +37,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     documents(folder, "nobody", files=1)
     options = ("--root", "documents", "--no-read", "--speed", "1", "--pending", "0s", "--per-file", "0s")
     with emulator(folder, *options) as made:
-        made.folder = folder  # type: ignore[attr-defined]
         yield made
 
 
@@ -56,7 +55,7 @@ class World:
     def write(self, *directories: str, **spec: object) -> None:
         """A project that asks for these directories."""
         for name in directories:
-            folder = self.service.folder  # type: ignore[attr-defined]
+            folder = self.service.folder
             if not (folder / "documents" / f"{self.name}-{name}").exists():
                 documents(folder, f"{self.name}-{name}", files=1)
         provider = {"type": "llamacloud", "settle": "1s"}
@@ -234,7 +233,7 @@ def test_two_replicas_never_act_at_once(tmp_path: Path, service: Emulator, postg
     project = shared_project(
         tmp_path / "shared",
         service,
-        service.folder / "documents",  # type: ignore[attr-defined]
+        service.folder / "documents",
         postgres,
         directories=3,
     )
@@ -264,7 +263,7 @@ def test_it_follows_a_branch_that_is_pushed_over(tmp_path: Path, service: Emulat
     project = shared_project(
         tmp_path / "shared",
         service,
-        service.folder / "documents",  # type: ignore[attr-defined]
+        service.folder / "documents",
         postgres,
         directories=2,
     )

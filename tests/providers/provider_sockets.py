@@ -99,3 +99,12 @@ async def serving(serve: Serve) -> AsyncIterator[Server]:
         for connection in running.accepted:
             connection.writer.transport.abort()
         await server.wait_closed()
+
+
+async def drip(connection: Connection) -> None:
+    """A reply that never ends, a byte at a time."""
+    await connection.request()
+    await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        await connection.send(b"1\r\n \r\n")
+        await asyncio.sleep(0)

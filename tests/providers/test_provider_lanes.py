@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from provider_limiter import many_turns
-from provider_sockets import Connection, Serve, StillClock, answer, serving
+from provider_sockets import Connection, Serve, StillClock, answer, drip, serving
 
 from reconciler.adapters.providers.client import Client
 from reconciler.adapters.providers.connection import Line, connect
@@ -136,15 +136,8 @@ def test_nobody_listens_and_both_ways_say_so() -> None:
 
 
 def test_a_page_that_drips_in_for_ever_is_given_up_on() -> None:
-    async def serve(connection: Connection) -> None:
-        await connection.request()
-        await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while True:
-            await connection.send(b"1\r\n \r\n")
-            await asyncio.sleep(0)
-
     async def scenario() -> tuple[str, int]:
-        async with serving(serve) as server, cloud(server.where, deadline=0.05) as provider:
+        async with serving(drip) as server, cloud(server.where, deadline=0.05) as provider:
             with pytest.raises(ServiceError, match="TimeoutError") as caught:
                 await provider.list_page(SCAN, None)
             return type(caught.value).__name__, len(server.accepted)

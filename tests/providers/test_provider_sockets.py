@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from provider_limiter import many_turns
-from provider_sockets import Connection, Serve, StillClock, answer, serving
+from provider_sockets import Connection, Serve, StillClock, answer, drip, serving
 
 from reconciler.adapters.providers import transport
 from reconciler.adapters.providers.connection import connect
@@ -236,18 +236,11 @@ def test_what_is_no_http_leaves_it_unanswered() -> None:
 
 
 def test_a_reply_that_drips_in_for_ever_is_given_up_on() -> None:
-    async def serve(connection: Connection) -> None:
-        await connection.request()
-        await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while True:
-            await connection.send(b"1\r\n \r\n")
-            await asyncio.sleep(0)
-
-    assert create(serve, deadline=0.1) == (
+    assert create(drip, deadline=0.1) == (
         Unanswered(f"{WHERE}: the service did not answer: TimeoutError"),
         1,
     )
-    found, connections = read(serve, deadline=0.1)
+    found, connections = read(drip, deadline=0.1)
     assert isinstance(found, UnavailableError)
     assert connections == 5
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import ge, le
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 #: What a page has at most: larger ones are not documented to be allowed.
 _PAGE = 100
@@ -64,41 +65,61 @@ class Window:
         )
 
 
-class Times:
-    """The creation times that a reading showed so far.
+class Order:
+    """Whether rows of a listing came sorted by creation, one way or the other; without times, they did not.
 
     Attributes:
         rising: whether they came oldest first.
         falling: whether they came newest first.
+    """
+
+    def __init__(self) -> None:
+        self.rising = self.falling = True
+        self._last: list[datetime] = []
+
+    @property
+    def sorted(self) -> bool:
+        """Whether they did."""
+        return self.rising or self.falling
+
+    def take(self, times: Sequence[datetime | None]) -> None:
+        """The next ones."""
+        known = [*self._last, *dated(times)]
+        whole = len(known) == len(self._last) + len(times)
+        self.rising = self.rising and whole and all(map(le, known, known[1:]))
+        self.falling = self.falling and whole and all(map(ge, known, known[1:]))
+        self._last = known[-1:]
+
+
+def dated(times: Iterable[datetime | None]) -> list[datetime]:
+    """Those that are known."""
+    return [at for at in times if at is not None]
+
+
+class Times:
+    """The creation times that a reading showed so far.
+
+    Attributes:
+        order: in which they came.
         pages: on how many pages they came.
         sample: some of them.
         ends: the oldest and the newest, if there were any.
     """
 
     def __init__(self) -> None:
-        self.rising = self.falling = True
+        self.order = Order()
         self.pages = 0
         self.sample: list[datetime] = []
         self.ends: tuple[datetime, datetime] | None = None
-        self._last: datetime | None = None
 
-    @property
-    def sorted(self) -> bool:
-        """Whether they came in the order of time, one way or the other."""
-        return self.rising or self.falling
-
-    def take(self, times: Iterable[datetime]) -> None:
+    def take(self, times: Sequence[datetime | None]) -> None:
         """Those of the next page."""
         self.pages += 1
-        for at in times:
-            if self._last is not None:
-                self.rising &= self._last <= at
-                self.falling &= self._last >= at
-            self._last = at
-            oldest, newest = self.ends or (at, at)
-            self.ends = min(oldest, at), max(newest, at)
-            if len(self.sample) < _SAMPLE:
-                self.sample.append(at)
+        self.order.take(times)
+        known = dated(times)
+        self.sample += known[: _SAMPLE - len(self.sample)]
+        known += self.ends or ()
+        self.ends = (min(known), max(known)) if known else None
 
 
 def fewest_pages(recorded: int) -> int:
@@ -134,7 +155,7 @@ def cut(window: Window, times: Times, now: datetime, *, parts: int, size: float)
     """
     if times.ends is None:
         return ()
-    if not times.sorted:
+    if not times.order.sorted:
         ordered = sorted(times.sample)
         return _between(window, [ordered[len(ordered) * part // parts] for part in range(1, parts)])
     first = max(_width(times) * size, _GRAINS[-1] * _NARROWEST)
@@ -146,16 +167,16 @@ def cut(window: Window, times: Times, now: datetime, *, parts: int, size: float)
     widths = (end - begin) / first
     parts = min(parts if widths <= _FAR else min(parts, _FEW), math.ceil(widths))
     ratio = _ratio(widths, parts)
-    edges = _edges(end, -first, ratio, parts) if times.falling else _edges(begin, first, ratio, parts)
+    edges = _edges(end, -first, ratio, parts) if times.order.falling else _edges(begin, first, ratio, parts)
     return _between(window, edges)
 
 
 def _span(window: Window, times: Times, now: datetime) -> tuple[datetime, datetime] | None:
     """From where to where the batches of a window lie, as far as a sorted reading tells."""
-    if times.ends is None or not times.sorted:
+    if times.ends is None or not times.order.sorted:
         return None
     oldest, newest = times.ends
-    if times.falling:
+    if times.order.falling:
         return None if window.since is None else (min(window.since, oldest), newest)
     return oldest, max(window.until or now, newest)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.core.cuts import Order
 from reconciler.core.ownership import Owners, fits
-from reconciler.engine.listing import Order, Way
+from reconciler.engine.listing import Way
 from reconciler.model.errors import ServiceError
 from reconciler.model.listed import Listed, Missed
 from reconciler.model.ports import Listing
@@ -66,8 +67,8 @@ async def _pages(provider: Provider, filters: Filters) -> AsyncIterator[Sequence
     for _ in range(_MOST_PAGES):
         page = await provider.list_page(listing, token)
         fresh = []
+        order.take(page.listed.times)
         for batch in page.batches:
-            order.add(batch)
             if batch.id in known:
                 twice = batch.id
             else:

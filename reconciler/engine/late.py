@@ -115,7 +115,8 @@ async def look_back(run: Run, facts: Mapping[Key, Facts]) -> None:
 
 
 async def _look_back_on(run: Run, home: Home, lately: Recent, facts: Mapping[Key, Facts]) -> None:
-    listing = Listing(created_on_or_after=lately.since)
+    about = frozenset(key.directory for key in (*lately.keys, *run.aliases))
+    listing = Listing(created_on_or_after=lately.since, about=about)
     # Of some pages windows would ask for twice as many; they are worth it where pages follow on pages.
     at_once = run.eyes.at_once if len(lately.keys) > _MANY else 1
     try:

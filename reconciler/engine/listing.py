@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from reconciler.core.cuts import Order
 from reconciler.model.errors import (
     AuthenticationError,
     ForbiddenError,
@@ -24,7 +25,6 @@ from reconciler.model.snapshot import Gone, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from datetime import datetime
 
     from reconciler.model.batch import Batch, Key
     from reconciler.model.ports import Clock, Page, Provider
@@ -143,15 +143,16 @@ class Reading:
         if self.pages == 0 and page.asked is not None:
             self._begun = page.asked
         self.pages += 1
+        ids, times = page.listed
         before = len(self.ids)
-        for batch in page.batches:
-            self.order.add(batch)
-            self.twice |= batch.id in self.ids
-            self.ids.add(batch.id)
-            if self._keep is None or self._keep(batch):
-                self.batches[batch.id] = batch
+        self.ids.update(ids)
+        new = len(self.ids) - before
+        self.twice |= new < len(ids)
+        self.order.take(times)
+        keep = self._keep
+        self.batches |= {batch.id: batch for batch in page.batches if keep is None or keep(batch)}
         self._token, self.done = page.next, page.next is None
-        return "" if page.next is None else self._way.fault(page.next, new=len(self.ids) > before)
+        return "" if page.next is None else self._way.fault(page.next, new=new > 0)
 
     @property
     def shuffled(self) -> bool:
@@ -187,29 +188,6 @@ class Way:
             return "a page token came twice"
         self._tokens.add(mark)
         return ""
-
-
-class Order:
-    """Whether batches came sorted by creation, one way or the other; without times, they did not."""
-
-    def __init__(self) -> None:
-        self._rising = self._falling = True
-        self._last: datetime | None = None
-
-    def add(self, batch: Batch) -> None:
-        """The next one."""
-        if batch.created_at is None:
-            self._rising = self._falling = False
-            return
-        if self._last is not None:
-            self._rising &= self._last <= batch.created_at
-            self._falling &= self._last >= batch.created_at
-        self._last = batch.created_at
-
-    @property
-    def sorted(self) -> bool:
-        """Whether all that came were."""
-        return self._rising or self._falling
 
 
 async def look(

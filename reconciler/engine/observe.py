@@ -19,6 +19,7 @@ from reconciler.engine.current import refresh
 from reconciler.engine.listing import Pass, TooLong, look, renamed
 from reconciler.engine.scan import Scanner
 from reconciler.model.events import Observing
+from reconciler.model.ports import Listing
 from reconciler.model.snapshot import Snapshot, Unknown
 
 if TYPE_CHECKING:
@@ -118,7 +119,17 @@ async def _look_on(eyes: Eyes, home: Home, keys: list[Key], known: _Recorded) ->
             pages += 1
             eyes.listen(Observing(len(keys), pages))
 
-        scanner = Scanner(provider, eyes.clock, eyes.at_once, len(directories), _wanted(keys, known), on_page)
+        # What the service renamed is listed under its own name (C9).
+        about = frozenset(directories).union(alias.directory for alias in known.aliases)
+        scanner = Scanner(
+            provider,
+            eyes.clock,
+            eyes.at_once,
+            len(directories),
+            _wanted(keys, known),
+            on_page,
+            Listing(about=about),
+        )
         scan = await scanner.scan()
         if not isinstance(scan, TooLong):
             return await _from_scan(eyes, provider, scan, keys, known)

@@ -63,7 +63,8 @@ class Scanner:
         most: how many requests the scan may take in all; one that would take more is `TooLong`.
         keep: which batches are wanted; of the others only the ids are held, while they are read.
         on_page: called for each page.
-        listing: what of the project is scanned; not a directory's, which is looked at (C2).
+        listing: what of the project is scanned; not a directory's, which is looked at (C2). What it is about
+            has to hold all batches that are wanted.
     """
 
     provider: Provider
@@ -141,14 +142,14 @@ class _Part:
             _DoubtError: it is not what was asked for, or leads nowhere.
             UnexpectedReplyError: the same, where there is no window to blame for it.
         """
-        times = [at for batch in page.batches if (at := batch.created_at) is not None]
-        self.dated &= len(times) == len(page.batches)
-        if not (self.dated or self.first):
-            raise _DoubtError("a batch without a time may be in no window")
-        held = self.first or not times or (self.window.holds(min(times)) and self.window.holds(max(times)))
-        if not held:
-            raise _DoubtError("a batch is outside of its window")
+        times = page.listed.times
+        self.dated &= None not in times
         self.times.take(times)
+        if not self.first:
+            if not self.dated:
+                raise _DoubtError("a batch without a time may be in no window")
+            if not all(map(self.window.holds, self.times.ends or ())):
+                raise _DoubtError("a batch is outside of its window")
         if why := self.reading.take(page):
             raise UnexpectedReplyError(why) if self.first else _DoubtError(why)
 
@@ -252,7 +253,7 @@ class _Windows:
         if part.first:
             if pages != _PLAIN or not part.dated:
                 return ()
-            return how(parts=at_once if part.times.sorted else 2 * at_once, size=pages)
+            return how(parts=at_once if part.times.order.sorted else 2 * at_once, size=pages)
         if self._in_vain > self._counted // _SHARE + _EACH * at_once:
             return ()
         idle = at_once - len(self._busy) - len(self._todo) - 1

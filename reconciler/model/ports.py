@@ -55,27 +55,50 @@ class Patience(Protocol):
         ...
 
 
+class Rows(NamedTuple):
+    """Rows of a listing, in its order: whose they are and when they were created, and no more of them."""
+
+    ids: Sequence[str]
+    times: Sequence[datetime | None]
+
+
 class Page(NamedTuple):
     """One page of a listing; ``next`` is None on the last one.
 
     A page may be empty and still have a next one.
 
     Attributes:
+        batches: those that matter, in the order of the listing.
         asked: by the monotonic clock, when its request's turn had come; None where nobody waits for turns.
+        rows: all that the page listed, where that is more than the batches.
     """
 
     batches: Sequence[Batch]
     next: str | None
     asked: float | None = None
+    rows: Rows | None = None
+
+    @property
+    def listed(self) -> Rows:
+        """All that the page listed."""
+        if self.rows is not None:
+            return self.rows
+        return Rows([batch.id for batch in self.batches], [batch.created_at for batch in self.batches])
 
 
 class Listing(NamedTuple):
-    """Which batches to list. All filters are the service's own; None leaves one out."""
+    """Which batches to list. All filters are the service's own; None leaves one out.
+
+    Attributes:
+        about: no filter: the directories whose batches matter, or None for all. A page may tell of other
+            rows no more than `Rows` do.
+    """
 
     directory: str | None = None
     status: Status | None = None
     created_on_or_after: datetime | None = None
     created_on_or_before: datetime | None = None
+    about: frozenset[str] | None = None
 
 
 class Provider(Protocol):

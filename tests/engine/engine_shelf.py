@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from engine_pages import narrowed
 from engine_time import START, Time
 
 from reconciler.engine.scan import Scanner
@@ -92,14 +93,15 @@ class Shelf:
 
     async def list_page(self, listing: Listing, token: str | None) -> Page:
         self.requests += 1
-        self.windows += listing != Listing()
+        windowed = listing._replace(about=None) != ALL
+        self.windows += windowed
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)
         try:
             await asyncio.sleep(LATENCY * (1 + self.requests % 3 if self.uneven else 1))
         finally:
             self.inside -= 1
-        if self.refuses and listing != Listing():
+        if self.refuses and windowed:
             raise InvalidRequestError("422: created_at_on_or_after is no datetime", status=422)
         self.writer(self)
         there = self._listed(listing)
@@ -111,7 +113,7 @@ class Shelf:
             replace(batch, created_at=self._coarse(batch.created_at)) if batch.created_at else batch
             for batch in there[begin:end]
         ]
-        return Page(shown, str(end) if end < len(there) else None)
+        return narrowed(Page(shown, str(end) if end < len(there) else None), listing)
 
     def scan(
         self,

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+from engine_pages import narrowed
 from engine_time import START, Killed, Stuck, Time
 
 from reconciler.adapters.stores.file import FileStore
@@ -155,7 +156,7 @@ class Service:
         begin = int(token or 0)
         end = begin + self.page_size
         page = Page(batches[begin:end], str(end) if end < len(batches) else None)
-        page = self.on_list(listing, token, page)
+        page = narrowed(self.on_list(listing, token, page), listing)
         self.on_request("after list")
         return page
 
@@ -245,7 +246,8 @@ class Service:
                 return fault
             if fault is None or fault.effect is not None:
                 late = fault.effect or 0.0 if fault else 0.0
-                self.put(key.directory, self.renames.get(key.configuration, key.configuration), late=late)
+                directory, configuration = (self.renames.get(name, name) for name in (key[2], key[4]))
+                self.put(directory, configuration, late=late)
             made = self.rows[-1].batch if self.rows else None
             self.on_request("after create")
         finally:

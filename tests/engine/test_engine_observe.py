@@ -238,6 +238,21 @@ def test_o1_refresh_all_asks_for_terminal_batches_again(tmp_path: Path, recorded
     assert asked == (["get bat-1", "get bat-2", "get bat-3"] if recorded == 3 else ["list *"])
 
 
+def test_c9_a_scan_shows_what_the_service_calls_by_another_directory(tmp_path: Path) -> None:
+    world = warm(tmp_path, 40)
+    world.service.renames = {world.names[7]: "dir-by-another-name"}
+    world.apply()
+    for row in world.service.existing():
+        world.service.set(row.id, Status.COMPLETED)
+    world.forget()
+    world.trust = False
+
+    plan = world.plan()
+
+    assert plan.count(KEEP) == 40
+    assert {request for request in world.service.requests if "list" in request} == {"list *"}
+
+
 def fails(_: Listing, __: str | None, ___: Page) -> Page:
     raise UnavailableError("503", status=503)
 

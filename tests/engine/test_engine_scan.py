@@ -313,6 +313,7 @@ _BACK = st.one_of(
     at_once=st.integers(2, 8),
     page_size=st.integers(1, 4),
     written=st.lists(st.integers(0, 3), max_size=12),
+    about=st.none() | st.integers(1, 5),
 )
 def test_o4_what_was_there_when_a_scan_began_is_in_it_or_the_scan_is_not_believed(
     *,
@@ -326,6 +327,7 @@ def test_o4_what_was_there_when_a_scan_began_is_in_it_or_the_scan_is_not_believe
     at_once: int,
     page_size: int,
     written: list[int],
+    about: int | None,
 ) -> None:
     at: list[datetime | None] = [ago(back) for back, often in times for _ in range(often)]
     dates = len(at)
@@ -346,11 +348,15 @@ def test_o4_what_was_there_when_a_scan_began_is_in_it_or_the_scan_is_not_believe
         writer=write,
     )
 
-    scan = shelf.scan(at_once=at_once, most=10_000)
+    matter = frozenset(batch.key.directory for batch in shelf.batches[::about]) if about else None
+
+    scan = shelf.scan(at_once=at_once, most=10_000, listing=Listing(about=matter))
 
     if isinstance(scan, Pass):
-        names = {batch.id for batch in shelf.batches[: dates + nulls * nulls_pass]}
+        there = shelf.batches[: dates + nulls * nulls_pass]
+        names = {batch.id for batch in there if matter is None or batch.key.directory in matter}
         assert names <= scan.batches.keys()
+        assert matter is None or {batch.key.directory for batch in scan.batches.values()} <= matter
     else:
         # Nothing was taken for whole that need not be; and without a writer and a shuffle, all is seen.
         assert any(written)

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from reconciler.adapters.providers import retry, wire
+from reconciler.adapters.providers import retry, rows, wire
 from reconciler.adapters.providers.refusals import detail, refusal
 from reconciler.adapters.providers.transport import DEADLINE, Reply, Request, Transport, WithheldError
 from reconciler.adapters.providers.wording import one_line
@@ -37,7 +37,6 @@ from reconciler.model.errors import (
     UnexpectedReplyError,
 )
 from reconciler.model.intent import Created, NotSent, Rejected, Throttled, Unanswered, Withheld
-from reconciler.model.ports import Page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from reconciler.model.batch import Batch, Configuration, Directory, DirectoryFile, FileResult, Key
     from reconciler.model.intent import SendOutcome
     from reconciler.model.kind import Turns
-    from reconciler.model.ports import Clock, Listing
+    from reconciler.model.ports import Clock, Listing, Page
     from reconciler.model.watched import JobOutcome
 
 T = TypeVar("T")
@@ -135,10 +134,6 @@ class LlamaCloud:
     async def list_page(self, listing: Listing, token: str | None) -> Page:
         """One page of the live batches; ``token`` is the ``next`` of the page before.
 
-        Batches of other directories than the one asked for are left out: whether the service's filter
-        is exact is not documented. A batch of a job type that this version does not know is left out of
-        a scan, where it can be nobody's key, but not of a directory's listing, which proves absence.
-
         Raises:
             ServiceError: the page cannot be had, so nothing is known (R7).
         """
@@ -150,15 +145,9 @@ class LlamaCloud:
             ("page_size", PAGE_SIZE),
             ("page_token", token),
         )
-        item = self._batch if listing.directory is not None else self._batch_if_known
         reply = await self._read(BATCHES, *query, page=listing.directory is None)
-        batches, following = wire.decode(reply, partial(wire.page, item=item))
-        wanted = (
-            batch
-            for batch in batches
-            if listing.directory is None or batch.key.directory == listing.directory
-        )
-        return Page(tuple(wanted), following, reply.asked)
+        found = wire.decode(reply, partial(rows.page, endpoint=self._endpoint, listing=listing))
+        return found._replace(asked=reply.asked)
 
     async def get(self, batch: str) -> Batch:
         """One batch by its id.
@@ -350,12 +339,6 @@ class LlamaCloud:
 
     def _batch(self, value: object) -> Batch:
         return wire.batch(value, self._endpoint)
-
-    def _batch_if_known(self, value: object) -> Batch | None:
-        try:
-            return wire.batch(value, self._endpoint)
-        except wire.UnknownJobError:
-            return None
 
     def _query(self, *wanted: tuple[str, str | None], project: str = "") -> tuple[tuple[str, str], ...]:
         scope = (("project_id", project or self._project), ("organization_id", self._organization))

@@ -108,10 +108,7 @@ def _json(body: bytes) -> object:
 
 
 def page(value: object, item: Callable[[object], T | None]) -> tuple[list[T], str | None]:
-    """A page's items and its next token; items that ``item`` gives None for are left out.
-
-    An empty token ends the listing as an absent one does.
-    """
+    """A page's items and its next token; items that ``item`` gives None for are left out."""
     found = _field(value, "items", _list)
     items: list[T] = []
     for index, raw in enumerate(found):
@@ -121,7 +118,12 @@ def page(value: object, item: Callable[[object], T | None]) -> tuple[list[T], st
             raise error.within(f"items[{index}]") from error
         if read is not None:
             items.append(read)
-    return items, _optional(value, "next_page_token", _token) or None
+    return items, following(value)
+
+
+def following(value: object) -> str | None:
+    """The token of the page after this one; None on the last, where it may be empty as well as absent."""
+    return _optional(value, "next_page_token", _token) or None
 
 
 def batch(value: object, endpoint: str) -> Batch:

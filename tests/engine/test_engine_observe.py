@@ -242,14 +242,16 @@ def test_c9_a_scan_shows_what_the_service_calls_by_another_directory(tmp_path: P
     world = warm(tmp_path, 40)
     world.service.renames = {world.names[7]: "dir-by-another-name"}
     world.apply()
-    for row in world.service.existing():
-        world.service.set(row.id, Status.COMPLETED)
+    for batch in world.service.existing():
+        world.service.set(batch.id, Status.COMPLETED)
+    world.apply()
     world.forget()
-    world.trust = False
+    world.rerun = Rerun(max_age=timedelta(days=30))
+    world.time.seconds += 40 * 86400
 
     plan = world.plan()
 
-    assert plan.count(KEEP) == 40
+    assert plan.count(CREATE) == 40
     assert {request for request in world.service.requests if "list" in request} == {"list *"}
 
 

@@ -1,4 +1,4 @@
-"""Pages of scans over lanes: they ask, fail and end as all other reads, which go through httpx."""
+"""Reads over lanes: they ask, fail and end as they would through httpx's client."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from reconciler.adapters.providers.client import Client
 from reconciler.adapters.providers.connection import Line, connect
 from reconciler.adapters.providers.lanes import Lanes
 from reconciler.adapters.providers.llamacloud import LlamaCloud
-from reconciler.model.errors import ServiceError, SettingsError
+from reconciler.model.batch import JobType, Key
+from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
+from reconciler.model.intent import Rejected
 from reconciler.model.ports import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
 SECRET = "llx-marked-key-never-shown"
 EMPTY = json.dumps({"items": [], "next_page_token": None}).encode()
-SCAN, LOOK = Listing(), Listing(directory="dir-1")
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +36,11 @@ def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def cloud(base_url: str, deadline: float = 60.0) -> AsyncIterator[LlamaCloud]:
+async def cloud(base_url: str, deadline: float = 60.0, *, lanes: bool = True) -> AsyncIterator[LlamaCloud]:
     async with Line(base_url, SECRET, parallelism=8) as line:
+        if not lanes:
+            assert isinstance(line.client, Client)
+            line.client.lanes = None
         yield LlamaCloud(
             line,
             endpoint="here",
@@ -50,15 +54,15 @@ async def cloud(base_url: str, deadline: float = 60.0) -> AsyncIterator[LlamaClo
         )
 
 
-def asked(serve: Serve, listing: Listing, pages: int = 1) -> tuple[list[str], int]:
+def asked(serve: Serve, pages: int = 1, *, lanes: bool) -> tuple[list[str], int]:
     """What asking for pages one after the other came to, and over how many connections."""
 
     async def scenario() -> tuple[list[str], int]:
         told: list[str] = []
-        async with serving(serve) as server, cloud(f"{server.where}/below/") as provider:
+        async with serving(serve) as server, cloud(f"{server.where}/below/", lanes=lanes) as provider:
             for _ in range(pages):
                 try:
-                    told.append(str((await provider.list_page(listing, "a b&c")).batches))
+                    told.append(str((await provider.list_page(Listing(), "a b&c")).batches))
                 except ServiceError as error:
                     told.append(f"{type(error).__name__}: {error} ({error.next})")
             return told, len(server.accepted)
@@ -66,7 +70,7 @@ def asked(serve: Serve, listing: Listing, pages: int = 1) -> tuple[list[str], in
     return asyncio.run(scenario())
 
 
-def heads(listing: Listing) -> list[bytes]:
+def heads(*, lanes: bool) -> list[bytes]:
     heard: list[bytes] = []
 
     async def serve(connection: Connection) -> None:
@@ -74,24 +78,74 @@ def heads(listing: Listing) -> list[bytes]:
             heard.append(await connection.request())
             await connection.send(answer("200 OK", EMPTY))
 
-    assert asked(serve, listing, 3) == (["()"] * 3, 1)
+    assert asked(serve, 3, lanes=lanes) == (["()"] * 3, 1)
     return heard
 
 
 def test_pages_follow_one_another_on_one_connection() -> None:
-    for head in heads(SCAN):
+    for head in heads(lanes=True):
         assert head.startswith(
             b"GET /below/api/v2/batches?page_size=100&page_token=a%20b%26c&project_id=prj%201%2F%C3%A9 "
         )
 
 
-def test_a_page_is_asked_for_with_the_headers_of_all_requests() -> None:
+def test_what_is_asked_has_the_headers_of_all_requests() -> None:
     def headers(head: bytes) -> list[bytes]:
         # The port is another one each time.
         return sorted(line.lower() for line in head.split(b"\r\n")[1:] if not line.startswith(b"Host:"))
 
-    assert headers(heads(SCAN)[0]) == headers(heads(LOOK)[0])
-    assert b"Host: 127.0.0.1:" in heads(SCAN)[0]
+    assert headers(heads(lanes=True)[0]) == headers(heads(lanes=False)[0])
+    assert b"Host: 127.0.0.1:" in heads(lanes=True)[0]
+
+
+def test_every_read_has_a_lane_and_a_create_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    over_lanes: list[str] = []
+    get = Lanes.get
+
+    async def noted(self: Lanes, path: str, query: Iterable[tuple[str, str]]) -> object:
+        over_lanes.append(path)
+        return await get(self, path, query)
+
+    monkeypatch.setattr(Lanes, "get", noted)
+
+    async def serve(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(answer("404 Not Found", b"{}"))
+
+    async def scenario() -> None:
+        async with serving(serve) as server, cloud(server.where) as provider:
+            for read in (
+                provider.list_page(Listing(), None),
+                provider.list_page(Listing(directory="dir-1"), None),
+                provider.get("bat-1"),
+                provider.directory("dir-1"),
+                anext(provider.files("dir-1")),
+            ):
+                with pytest.raises(NotFoundError):
+                    await read
+            assert await provider.configuration("cfg-1") is None
+            key = Key("here", "prj-1", "dir-1", JobType.PARSE_V2, "cfg-1")
+            assert isinstance(await provider.create(key, ()), Rejected)
+
+    asyncio.run(scenario())
+    batches, directories = "/api/v2/batches", "/api/v1/beta/directories/dir-1"
+    assert over_lanes == [
+        *(batches, batches, f"{batches}/bat-1", directories, f"{directories}/files"),
+        "/api/v1/beta/configurations/cfg-1",
+    ]
+
+
+def test_a_lane_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So long that what stands between may have forgotten it."""
+    monkeypatch.setattr("reconciler.adapters.providers.lanes._LONGEST_IDLE", 0.0)
+
+    async def serve(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.send(answer("200 OK", EMPTY))
+
+    assert asked(serve, 3, lanes=True) == (["()"] * 3, 3)
 
 
 FAILURES: dict[str, bytes | None] = {
@@ -120,26 +174,26 @@ def test_what_becomes_of_a_page_does_not_depend_on_its_way(reply: bytes | None) 
         else:
             await connection.send(reply)
 
-    over_lanes, plainly = asked(serve, SCAN, 2), asked(serve, LOOK, 2)
+    over_lanes, plainly = asked(serve, 2, lanes=True), asked(serve, 2, lanes=False)
     assert over_lanes == plainly
     assert SECRET not in str(over_lanes)
 
 
 def test_nobody_listens_and_both_ways_say_so() -> None:
-    async def scenario(listing: Listing) -> str:
-        async with cloud("http://127.0.0.1:9") as provider:
+    async def scenario(*, lanes: bool) -> str:
+        async with cloud("http://127.0.0.1:9", lanes=lanes) as provider:
             with pytest.raises(ServiceError) as caught:
-                await provider.list_page(listing, None)
+                await provider.list_page(Listing(), None)
             return str(caught.value)
 
-    assert asyncio.run(scenario(SCAN)) == asyncio.run(scenario(LOOK))
+    assert asyncio.run(scenario(lanes=True)) == asyncio.run(scenario(lanes=False))
 
 
 def test_a_page_that_drips_in_for_ever_is_given_up_on() -> None:
     async def scenario() -> tuple[str, int]:
         async with serving(drip) as server, cloud(server.where, deadline=0.05) as provider:
             with pytest.raises(ServiceError, match="TimeoutError") as caught:
-                await provider.list_page(SCAN, None)
+                await provider.list_page(Listing(), None)
             return type(caught.value).__name__, len(server.accepted)
 
     assert asyncio.run(scenario()) == ("UnavailableError", 5)
@@ -161,7 +215,7 @@ def test_as_many_lanes_are_open_as_pages_are_read_at_once() -> None:
     async def scenario() -> int:
         async with serving(serve) as server, cloud(server.where) as provider:
             for _ in range(2):
-                await asyncio.gather(*(provider.list_page(SCAN, None) for _ in range(4)))
+                await asyncio.gather(*(provider.list_page(Listing(), None) for _ in range(4)))
             return len(server.accepted)
 
     assert asyncio.run(scenario()) == 4

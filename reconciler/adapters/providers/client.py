@@ -1,4 +1,4 @@
-"""httpx's client for one service, and beside it the lanes that the pages of scans go over.
+"""httpx's client for one service, and beside it the lanes that reads go over.
 
 Which service may be spoken to, and with what, is `connection`'s business.
 """

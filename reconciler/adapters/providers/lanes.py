@@ -1,10 +1,11 @@
-"""Connections that pages of a scan go over, without httpx's client and pool around them.
+"""Connections that reads go over, without httpx's client and pool around them.
 
-A scan is hundreds of requests that differ in their query alone. httpx builds URL, headers and cookies anew
-for each of them, and its pool looks at every connection before and after it: half of what a page costs on
-the processor. Here a reader has a connection of httpcore's, which is what httpx speaks HTTP with as well, to
-itself until its reply is read. Only reads come here: what a create knows of its errors (C4) it knows from
-httpx's own way. Whether a service may be spoken to like this is `connection`'s business: not through a proxy.
+A scan is hundreds of requests, and an apply makes three reads for each create. httpx builds URL, headers and
+cookies anew for each of them, and its pool looks at every connection before and after it: half of what a read
+costs on the processor. Here a reader has a connection of httpcore's, which is what httpx speaks HTTP with as
+well, to itself until its reply is read. Only reads come here: what a create knows of its errors (C4) it knows
+from httpx's own way. Whether a service may be spoken to like this is `client`'s business: not through a
+proxy.
 
 Kept here: no redirect is followed, as everywhere, and httpcore's errors are raised as httpx's.
 """
@@ -21,6 +22,10 @@ import httpx
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+
+#: Seconds: a lane that was idle for longer is not used again, as in httpx's pool. What stands between may
+#: have forgotten the connection and tell neither end.
+_LONGEST_IDLE = 5.0
 
 
 class Lanes:
@@ -46,12 +51,13 @@ class Lanes:
         self._idle: list[httpcore.AsyncHTTPConnection] = []
 
     async def get(self, path: str, query: Iterable[tuple[str, str]]) -> httpx.Response:
-        """Ask for a page; the reply's body is not read yet, and closing the reply frees its lane.
+        """Ask; the reply's body is not read yet, and closing the reply frees its lane.
 
         Raises:
             httpx.HTTPError: as httpx's client would raise it.
         """
-        target = f"{path}?{urlencode([*query], quote_via=quote)}".encode()
+        asked = urlencode([*query], quote_via=quote)
+        target = (f"{path}?{asked}" if asked else path).encode()
         url = httpcore.URL(
             scheme=self._origin.scheme,
             host=self._origin.host,
@@ -83,7 +89,9 @@ class Lanes:
             if lane.is_available() and not lane.has_expired():
                 return lane
             await lane.aclose()
-        return httpcore.AsyncHTTPConnection(self._origin, ssl_context=self._tls)
+        return httpcore.AsyncHTTPConnection(
+            self._origin, ssl_context=self._tls, keepalive_expiry=_LONGEST_IDLE
+        )
 
     def free(self, lane: httpcore.AsyncHTTPConnection) -> None:
         """Take a lane back whose reply was closed."""
@@ -102,7 +110,7 @@ class _Body(httpx.AsyncByteStream):
                 yield chunk
 
     async def aclose(self) -> None:
-        # What was not read to its end is closed by this, and thrown away when the next page wants a lane.
+        # What was not read to its end is closed by this, and thrown away when the next read wants a lane.
         await self._response.aclose()
         self._lanes.free(self._lane)
 

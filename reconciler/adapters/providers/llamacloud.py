@@ -145,7 +145,7 @@ class LlamaCloud:
             ("page_size", PAGE_SIZE),
             ("page_token", token),
         )
-        reply = await self._read(BATCHES, *query, page=listing.directory is None)
+        reply = await self._read(BATCHES, *query)
         found = wire.decode(reply, partial(rows.page, endpoint=self._endpoint, listing=listing))
         return found._replace(asked=reply.asked)
 
@@ -344,14 +344,14 @@ class LlamaCloud:
         scope = (("project_id", project or self._project), ("organization_id", self._organization))
         return tuple((name, value) for name, value in (*wanted, *scope) if value)
 
-    async def _answer(self, path: str, *query: tuple[str, str | None], page: bool = False) -> Reply:
-        request = Request("GET", path, self._query(*query), page=page)
+    async def _answer(self, path: str, *query: tuple[str, str | None]) -> Reply:
+        request = Request("GET", path, self._query(*query))
         return await retry.read(
             lambda: self._transport.exchange(request), patience=self._patience, random=self._random
         )
 
-    async def _read(self, path: str, *query: tuple[str, str | None], page: bool = False) -> Reply:
-        return _granted(await self._answer(path, *query, page=page))
+    async def _read(self, path: str, *query: tuple[str, str | None]) -> Reply:
+        return _granted(await self._answer(path, *query))
 
     async def _pages(
         self, path: str, item: Callable[[object], T | None], *query: tuple[str, str | None]

@@ -72,15 +72,12 @@ class Request:
         path: below the base URL, with ids already percent-encoded.
         query: names and values as they are, not yet encoded.
         body: JSON, or None.
-        page: whether it is a page of a long listing, of which there may be hundreds: a read that goes over
-            a lane where the service has lanes.
     """
 
     method: Literal["GET", "POST"]
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
-    page: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +202,7 @@ class Transport:
         import httpx
 
         client = self._client.client if isinstance(self._client, Line) else self._client
-        lanes: Lanes | None = getattr(client, "lanes", None) if request.page else None
+        lanes: Lanes | None = getattr(client, "lanes", None) if request.method == "GET" else None
         try:
             if lanes is not None:
                 sent = lanes.get(request.path, request.query)

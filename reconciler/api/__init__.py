@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from reconciler.api.keeping import Moved, init_state, migrate_state, pull_state, push_state, state_sql
     from reconciler.api.looking import browse, drift, explain, export, results, status, wait, watch
     from reconciler.api.reporting import report
-    from reconciler.api.running import PARALLELISM
+    from reconciler.api.running import PARALLELISM, READING
     from reconciler.engine.stop import Stop
 
 # What each room has of it. A command imports those rooms that it goes into: all of them take longer than
@@ -97,7 +97,7 @@ _ROOMS = {
     "api.keeping": ("Moved", "init_state", "migrate_state", "pull_state", "push_state", "state_sql"),
     "api.looking": ("browse", "drift", "explain", "export", "results", "status", "wait", "watch"),
     "api.reporting": ("report",),
-    "api.running": ("PARALLELISM",),
+    "api.running": ("PARALLELISM", "READING"),
     "engine.stop": ("Stop",),
 }
 _HOMES = {name: f"reconciler.{room}" for room, names in _ROOMS.items() for name in names}
@@ -105,6 +105,7 @@ _HOMES = {name: f"reconciler.{room}" for room, names in _ROOMS.items() for name 
 __all__ = [
     "OPENING",
     "PARALLELISM",
+    "READING",
     "AuditPlace",
     "Moved",
     "Stop",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.house import house_of
-from reconciler.api.running import PARALLELISM, address_of, awaited, once_broken_silent, run_to_end
+from reconciler.api.running import PARALLELISM, READING, address_of, awaited, once_broken_silent, run_to_end
 from reconciler.api.stores import holding
 from reconciler.engine.stop import Stop
 from reconciler.model.errors import SettingsError
@@ -40,7 +40,7 @@ def plan(
     locked: bool = False,
     refresh_all: bool = False,
     shard: Shard | None = None,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     stop: Stop | None = None,
     environ: Mapping[str, str] | None = None,
@@ -280,7 +280,7 @@ def refresh(
     project: Project,
     *,
     targets: Sequence[str] = (),
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     lock_timeout: float = 0.0,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.api.house import house_of
-from reconciler.api.running import PARALLELISM, address_of, run_to_end
+from reconciler.api.running import READING, address_of, run_to_end
 from reconciler.engine.stop import Stop
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def status(
     *,
     targets: Sequence[str] = (),
     refresh_all: bool = False,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
@@ -61,7 +61,7 @@ def watch(
     interval: float,
     stop: Stop,
     targets: Sequence[str] = (),
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
@@ -94,7 +94,7 @@ def wait(
     targets: Sequence[str] = (),
     timeout: float | None = None,
     stop: Stop | None = None,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
@@ -139,7 +139,7 @@ def browse(
     *,
     providers: Sequence[str] = (),
     stop: Stop | None = None,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
@@ -173,7 +173,7 @@ def results(
     tell: Callable[[BatchOutcomes], None],
     wish: Wish | None = None,
     *,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
@@ -205,7 +205,7 @@ def explain(
     project: Project,
     address: str,
     *,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
@@ -243,7 +243,7 @@ def drift(
     *,
     since: datetime | None = None,
     closely: bool = False,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
@@ -291,7 +291,7 @@ def export(
     wanted: Wanted,
     *,
     providers: Sequence[str] = (),
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,

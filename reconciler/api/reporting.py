@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.api.house import house_of
-from reconciler.api.running import PARALLELISM, run_to_end
+from reconciler.api.running import READING, run_to_end
 from reconciler.api.stores import fetch_audit
 from reconciler.engine.stop import Stop
 
@@ -37,7 +37,7 @@ def report(
     saved: SavedPlan | None = None,
     offline: bool = False,
     failed_files: bool = False,
-    parallelism: int = PARALLELISM,
+    parallelism: int = READING,
     listen: Listener | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,

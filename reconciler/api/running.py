@@ -24,6 +24,10 @@ _Held = TypeVar("_Held")
 #: How many requests are under way at once, unless said otherwise.
 PARALLELISM = 8
 
+#: The same of what creates nothing. Reads cost no money, they mostly wait for the service, and one that finds
+#: it too much says so.
+READING = 16
+
 
 def run_to_end(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Run to the end, also where an event loop runs already, as in a notebook.

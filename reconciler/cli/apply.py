@@ -11,7 +11,14 @@ import click
 from reconciler import api
 from reconciler.cli.console import console
 from reconciler.cli.exits import Exit, of_apply
-from reconciler.cli.options import lock_timeout_option, planning_options, timeout_option, with_options
+from reconciler.cli.options import (
+    choosing_options,
+    lock_timeout_option,
+    parallelism_option,
+    showing_options,
+    timeout_option,
+    with_options,
+)
 from reconciler.cli.progress import Progress
 from reconciler.cli.question import is_yes
 from reconciler.cli.signals import stopping
@@ -67,7 +74,7 @@ _STOPPING = "Stopping: what is in flight is finished and recorded. Once more sto
     allow_from_autoenv=False,
     help="For the audit log: who approved this. By default GitHub's reviews or the commit's trailers say.",
 )
-@with_options(lock_timeout_option, timeout_option, *planning_options)
+@with_options(lock_timeout_option, timeout_option, *choosing_options, parallelism_option, *showing_options)
 def apply_command(
     *,
     plan_file: str | None,

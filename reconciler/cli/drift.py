@@ -11,7 +11,7 @@ from reconciler.cli.console import console
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import (
     output_options,
-    parallelism_option,
+    reading_option,
     since_option,
     with_options,
 )
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command("drift")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is drift, 0 when there is none.")
-@with_options(since_option, parallelism_option)
+@with_options(since_option, reading_option)
 @click.option("--verbose", "-v", is_flag=True, help="Show also what nobody can act on.")
 @with_options(with_formats(), *output_options)
 def drift_command(

@@ -13,7 +13,7 @@ from reconciler.cli.console import console, echo, piece, say_diagnostics
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import (
     output_options,
-    parallelism_option,
+    reading_option,
     since_option,
     until_option,
     with_options,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Write a file for each set into FOLDER, and overwrite none.",
 )
-@with_options(parallelism_option, *output_options)
+@with_options(reading_option, *output_options)
 def export_command(
     *,
     provider: tuple[str, ...],

@@ -11,7 +11,7 @@ from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import Exit
 from reconciler.cli.options import (
     output_options,
-    parallelism_option,
+    reading_option,
     since_option,
     until_option,
     with_options,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     default="text",
     help="What standard output gets: text for people, one JSON document, or one JSON object a line.",
 )
-@with_options(parallelism_option, *output_options)
+@with_options(reading_option, *output_options)
 def list_command(
     *,
     provider: tuple[str, ...],

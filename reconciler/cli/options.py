@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler.api import PARALLELISM
+from reconciler.api import PARALLELISM, READING
 from reconciler.cli.console import LOG_LEVELS, start_log
 from reconciler.cli.outputs import with_formats
 from reconciler.model.batch import Address
@@ -172,6 +172,14 @@ parallelism_option = click.option(
     help="How many creates and other requests may be under way at once.",
 )
 
+reading_option = click.option(
+    "--parallelism",
+    type=click.IntRange(1, 256),
+    default=READING,
+    show_default=True,
+    help="How many requests may be under way at once.",
+)
+
 since_option = click.option(
     "--since", callback=moment, metavar="TIME", help="Created then or later: RFC 3339, or 3d ago."
 )
@@ -214,13 +222,9 @@ shard_option = click.option(
     help="Of that, the N-th of M stable shares of the directories, for M workers beside each other.",
 )
 
-planning_options = (
-    target_option,
-    changed_since_option,
-    shard_option,
-    locked_option,
-    refresh_option,
-    parallelism_option,
+#: Of what plans: what to plan, and how to show it. Between them stands how many requests there are at once.
+choosing_options = (target_option, changed_since_option, shard_option, locked_option, refresh_option)
+showing_options = (
     click.option("--verbose", "-v", is_flag=True, help="Show also what stays as it is."),
     with_formats(),
     *output_options,

@@ -9,7 +9,7 @@ import click
 from reconciler import api
 from reconciler.cli.console import console
 from reconciler.cli.exits import of_plan
-from reconciler.cli.options import planning_options, with_options
+from reconciler.cli.options import choosing_options, reading_option, showing_options, with_options
 from reconciler.cli.progress import Progress
 from reconciler.cli.views import plan_view
 from reconciler.render.harmless import harmless
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the plan to FILE too, to be reviewed and given to apply, which then applies just that, once.",
 )
-@with_options(*planning_options)
+@with_options(*choosing_options, reading_option, *showing_options)
 def plan_command(
     *,
     out: str | None,

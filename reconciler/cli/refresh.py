@@ -11,7 +11,7 @@ from reconciler.cli.options import (
     format_option,
     lock_timeout_option,
     output_options,
-    parallelism_option,
+    reading_option,
     with_options,
 )
 from reconciler.cli.progress import Progress
@@ -19,7 +19,7 @@ from reconciler.cli.progress import Progress
 
 @click.command("refresh")
 @click.argument("targets", metavar="[TARGET]...", nargs=-1)
-@with_options(lock_timeout_option, parallelism_option, format_option, *output_options)
+@with_options(lock_timeout_option, reading_option, format_option, *output_options)
 def refresh_command(
     *,
     targets: tuple[str, ...],

@@ -10,7 +10,7 @@ import click
 from reconciler import api
 from reconciler.cli.console import console, say_diagnostics
 from reconciler.cli.exits import of_report
-from reconciler.cli.options import output_options, parallelism_option, with_options
+from reconciler.cli.options import output_options, reading_option, with_options
 from reconciler.cli.progress import Progress
 from reconciler.render.harmless import harmless
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Ask for the names of files that failed: one request for each file of their batches.",
 )
-@with_options(parallelism_option, *output_options)
+@with_options(reading_option, *output_options)
 def report_command(
     *,
     out: str,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from reconciler import api
-from reconciler.api import PARALLELISM
 from reconciler.cli.console import console, piece, say_diagnostics
 from reconciler.cli.exits import of_results
-from reconciler.cli.options import output_options, with_options
+from reconciler.cli.options import output_options, reading_option, with_options
 from reconciler.model.watched import FileStatus
 from reconciler.render.harmless import harmless
 
@@ -41,14 +40,7 @@ from reconciler.render.harmless import harmless
     default="text",
     help="Text for people, one JSON document, a JSON line a file, or CSV for spreadsheets.",
 )
-@click.option(
-    "--parallelism",
-    type=click.IntRange(1, 256),
-    default=PARALLELISM,
-    show_default=True,
-    help="How many requests may be under way at once.",
-)
-@with_options(*output_options)
+@with_options(reading_option, *output_options)
 def results_command(
     *,
     targets: tuple[str, ...],

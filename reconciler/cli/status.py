@@ -15,7 +15,7 @@ from reconciler.cli.options import (
     duration,
     format_option,
     output_options,
-    parallelism_option,
+    reading_option,
     refresh_option,
     some_duration,
     target_option,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     metavar="DURATION",
     help="With --watch: so long between two observations.",
 )
-@with_options(target_option, refresh_option, parallelism_option, with_formats(), *output_options)
+@with_options(target_option, refresh_option, reading_option, with_formats(), *output_options)
 def status_command(
     *,
     watch: bool,
@@ -127,7 +127,7 @@ def _watch(project: Project, out: Console, target: tuple[str, ...], parallelism:
     metavar="DURATION",
     help="Wait no longer than this, such as 2h (exit 8).",
 )
-@with_options(target_option, parallelism_option, format_option, *output_options)
+@with_options(target_option, reading_option, format_option, *output_options)
 def wait_command(
     *,
     timeout: float | None,

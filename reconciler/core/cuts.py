@@ -41,9 +41,10 @@ _SAMPLE = 500
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: Edges stay clear of the ends of time, which a service may well name.
-_FIRST = datetime.min.replace(tzinfo=UTC) + 2 * _TOLERANCE
-_LAST = datetime.max.replace(tzinfo=UTC) - 2 * _TOLERANCE
+#: Edges stay clear of times that a service may have no name for, or name otherwise. The windows at both ends
+#: are open, so that what is out there is in one of them all the same.
+_FIRST = datetime(1990, 1, 1, tzinfo=UTC)
+_LAST = datetime(9990, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

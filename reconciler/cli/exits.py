@@ -1,4 +1,7 @@
-"""Exit codes, and what gives which: they are an interface for scripts and CI."""
+"""Exit codes, and what gives which: they are an interface for scripts and CI.
+
+Errors and plans are every command's; words of other results are imported where such a result is.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from reconciler.model import errors
 from reconciler.model.batch import Status
 from reconciler.model.plan import ActionKind, ReasonCode
 from reconciler.model.result import Outcome
-from reconciler.model.rounds import RoundResult
-from reconciler.model.status import Health, Sync
 from reconciler.model.tracking import Happened
 
 if TYPE_CHECKING:
@@ -107,25 +108,27 @@ def of_apply(applied: Applied, *, waited: bool = False) -> int:
     return Exit.ERROR if applied.ended else Exit.DONE
 
 
-_OF_ROUNDS = {
-    RoundResult.ERROR: Exit.ERROR,
-    RoundResult.INCOMPLETE: Exit.ERROR,
-    RoundResult.UNRESOLVED: Exit.UNRESOLVED,
-    RoundResult.FAILED: Exit.FAILED,
-    RoundResult.TIMED_OUT: Exit.TOO_LONG,
-    RoundResult.REFUSED: Exit.LIMIT,
-    RoundResult.STANDBY: Exit.LOCKED,
-}
-
-
 def of_rounds(last: Iterable[Round]) -> int:
     """The exit code of a `run` that has had all its rounds: the worst of each project's last one."""
+    from reconciler.model.rounds import RoundResult
+
+    worst_first = {
+        RoundResult.ERROR: Exit.ERROR,
+        RoundResult.INCOMPLETE: Exit.ERROR,
+        RoundResult.UNRESOLVED: Exit.UNRESOLVED,
+        RoundResult.FAILED: Exit.FAILED,
+        RoundResult.TIMED_OUT: Exit.TOO_LONG,
+        RoundResult.REFUSED: Exit.LIMIT,
+        RoundResult.STANDBY: Exit.LOCKED,
+    }
     results = {done.result for done in last}
-    return next((code for result, code in _OF_ROUNDS.items() if result in results), Exit.DONE)
+    return next((code for result, code in worst_first.items() if result in results), Exit.DONE)
 
 
 def of_status(report: StatusReport) -> Exit:
     """The exit code of `status`: whether there is anything that it does not know."""
+    from reconciler.model.status import Sync
+
     if report.by_sync.get(Sync.UNKNOWN):
         return Exit.ERROR  # R7, as for a plan
     return Exit.UNRESOLVED if report.by_sync.get(Sync.AMBIGUOUS) else Exit.DONE
@@ -140,6 +143,8 @@ def of_report(report: Report) -> Exit:
 
 def of_wait(waited: Waited) -> int:
     """The exit code of `wait`. What could not be learned comes before what went badly."""
+    from reconciler.model.status import Health, Sync
+
     health = waited.report.by_health
     if waited.stopped is not None:
         return 128 + waited.stopped

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reconciler import __version__, api
+from reconciler import __version__, api, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -55,78 +55,69 @@ class View:
 def plan_view(project: Project, plan: Plan, *, verbose: bool) -> View:
     """A plan."""
     from reconciler.model.document import plan_document
-    from reconciler.render import events, github, markdown, remarks, text
 
     return View(
-        lines=lambda colour: text.plan_lines(plan, verbose=verbose, colour=colour),
+        lines=lambda colour: render.text.plan_lines(plan, verbose=verbose, colour=colour),
         document=lambda: plan_document(plan),
-        page=lambda: markdown.plan_page(plan, project.file.name),
-        events=lambda: events.plan_events(plan),
-        remarks=lambda: remarks.plan_remarks(plan),
-        outputs=lambda: github.plan_outputs(plan),
+        page=lambda: render.markdown.plan_page(plan, project.file.name),
+        events=lambda: render.events.plan_events(plan),
+        remarks=lambda: render.remarks.plan_remarks(plan),
+        outputs=lambda: render.github.plan_outputs(plan),
         place=api.places(project, plan.selected),
     )
 
 
 def applied_view(project: Project, applied: Applied) -> View:
     """What an apply came to. Its lines are said as it goes by."""
-    from reconciler.render import events, github, json, markdown, remarks
-
     return View(
         lines=None,
-        document=lambda: json.applied_document(applied),
-        page=lambda: markdown.applied_page(applied, project.file.name),
-        events=lambda: events.applied_events(applied),
-        remarks=lambda: remarks.applied_remarks(applied),
-        outputs=lambda: github.applied_outputs(applied),
+        document=lambda: render.json.applied_document(applied),
+        page=lambda: render.markdown.applied_page(applied, project.file.name),
+        events=lambda: render.events.applied_events(applied),
+        remarks=lambda: render.remarks.applied_remarks(applied),
+        outputs=lambda: render.github.applied_outputs(applied),
         place=api.places(project, applied.plan.selected),
     )
 
 
 def status_view(project: Project, report: StatusReport) -> View:
     """What stands."""
-    from reconciler.render import events, github, markdown, remarks, status
-
     return View(
-        lines=lambda colour: status.status_lines(report, colour=colour),
-        document=lambda: status.status_document(report),
-        page=lambda: markdown.status_page(report, project.file.name),
-        events=lambda: events.status_events(report),
-        remarks=lambda: remarks.status_remarks(report),
-        outputs=lambda: github.status_outputs(report),
+        lines=lambda colour: render.status.status_lines(report, colour=colour),
+        document=lambda: render.status.status_document(report),
+        page=lambda: render.markdown.status_page(report, project.file.name),
+        events=lambda: render.events.status_events(report),
+        remarks=lambda: render.remarks.status_remarks(report),
+        outputs=lambda: render.github.status_outputs(report),
         place=api.places(project),
     )
 
 
 def drift_view(project: Project, found: Drift, *, verbose: bool) -> View:
     """What drifted."""
-    from reconciler.render import drift, events, github, markdown, remarks
-
     return View(
-        lines=lambda colour: drift.drift_lines(found, verbose=verbose, colour=colour),
-        document=lambda: drift.drift_document(found, verbose=verbose),
-        page=lambda: markdown.drift_page(found, project.file.name, verbose=verbose),
-        events=lambda: events.drift_events(found, verbose=verbose),
-        remarks=lambda: remarks.drift_remarks(found),
-        outputs=lambda: github.drift_outputs(found),
+        lines=lambda colour: render.drift.drift_lines(found, verbose=verbose, colour=colour),
+        document=lambda: render.drift.drift_document(found, verbose=verbose),
+        page=lambda: render.markdown.drift_page(found, project.file.name, verbose=verbose),
+        events=lambda: render.events.drift_events(found, verbose=verbose),
+        remarks=lambda: render.remarks.drift_remarks(found),
+        outputs=lambda: render.github.drift_outputs(found),
         place=api.places(project),
     )
 
 
 def diagnostics_view(diagnostics: Sequence[Diagnostic]) -> View:
     """What is to be said about the files. For people it is an error or two, which is said elsewhere."""
-    from reconciler.render import events, github, json, junit, markdown, remarks, sarif
-
     return View(
         lines=None,
-        document=lambda: json.diagnostics_document(diagnostics),
-        page=lambda: markdown.diagnostics_page(diagnostics),
+        document=lambda: render.json.diagnostics_document(diagnostics),
+        page=lambda: render.markdown.diagnostics_page(diagnostics),
         events=lambda: [
-            *events.diagnostics_events(diagnostics),
-            events.validated_event(diagnostics),
+            *render.events.diagnostics_events(diagnostics),
+            render.events.validated_event(diagnostics),
         ],
-        remarks=lambda: remarks.diagnostics_remarks(diagnostics),
-        outputs=lambda: github.diagnostics_outputs(diagnostics),
-        junit=lambda: junit.junit_text(diagnostics),
-        sarif=lambda prefix: sarif.sarif_document(diagnostics, __version__, prefix),
+        remarks=lambda: render.remarks.diagnostics_remarks(diagnostics),
+        outputs=lambda: render.github.diagnostics_outputs(diagnostics),
+        junit=lambda: render.junit.junit_text(diagnostics),
+        sarif=lambda prefix: render.sarif.sarif_document(diagnostics, __version__, prefix),
     )

@@ -14,7 +14,6 @@ from reconciler.core.questions import facts_wanted
 from reconciler.engine.concurrent import each
 from reconciler.engine.listing import FATAL
 from reconciler.engine.observe import look_at, observe
-from reconciler.engine.outcomes import counts_of, file_outcomes
 from reconciler.engine.preflight import gather_facts
 from reconciler.model.errors import ServiceError
 from reconciler.model.events import Warned
@@ -141,6 +140,8 @@ async def _read_files(
     eyes: Eyes, unread: Iterable[Unread], snapshot: Snapshot, patience: Patience
 ) -> dict[str, FileCounts]:
     """How the files of batches fared that others wait for; those that cannot be read are left out (R7)."""
+    from reconciler.engine.outcomes import counts_of, file_outcomes  # late: few sets wait for others
+
     counts: dict[str, FileCounts] = {}
 
     async def read(item: Unread) -> None:

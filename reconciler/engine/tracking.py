@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.tracking import changes, first_questions, further_questions, record_tracked, running
 from reconciler.engine.concurrent import each
-from reconciler.model.audit import AuditLine
 from reconciler.model.errors import NotFoundError, ServiceError
 from reconciler.model.snapshot import Gone, Unknown
 from reconciler.model.tracking import Sightings
@@ -106,6 +105,8 @@ def record_watched(run: Run, found: Sequence[TrackedChange]) -> None:
 
     A batch that only counts further, or was touched, is no event.
     """
+    from reconciler.model.audit import AuditLine  # late: a plan looks at watched batches and writes no audit
+
     for change in found:
         before, now = change.before, change.now
         if change.recordable and not (before and now and before.word == now.word):

@@ -37,6 +37,7 @@ _NEVER = {
 }
 _NETWORK = {"httpx", "httpcore", "anyio", "h11"}
 _UNUSUAL = {"sqlite3", "jsonschema", "reconciler.api.emulation", "reconciler.engine.apply"}
+_UNSAID = {"reconciler.render.markdown", "reconciler.render.events", "reconciler.model.audit"}
 _ASKING_NOBODY = {*_NETWORK, "asyncio", "ssl", "reconciler.engine.apply"}
 
 
@@ -53,8 +54,8 @@ _COMMANDS = {
     "--help": Bounds(270, 66, {"yaml", "jsonschema", *_ASKING_NOBODY}),
     "plan --help": Bounds(185, 36, {"yaml", "jsonschema", *_ASKING_NOBODY}),
     "validate": Bounds(270, 82, {*_UNUSUAL, *_ASKING_NOBODY}),
-    "plan": Bounds(390, 145, {*_UNUSUAL, *_NETWORK}),
-    "status": Bounds(395, 151, {*_UNUSUAL, *_NETWORK}),
+    "plan": Bounds(375, 130, {*_UNUSUAL, *_NETWORK, *_UNSAID}),
+    "status": Bounds(385, 140, {*_UNUSUAL, *_NETWORK, *_UNSAID}),
 }
 
 

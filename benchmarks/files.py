@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +61,7 @@ def lockfile(folder: Path) -> tuple[Moment, Moment, Moment]:
     lock = read_lock(path.read_bytes().decode(), _LOCKFILE)
     read = moment()
     key = next(iter(lock.entries))
-    changed = replace(lock.entries[key], directory_name="changed")
+    changed = lock.entries[key]._replace(directory_name="changed")
     lock.entries[key] = changed  # type: ignore[index]  # a shelf, as a session changes it
     with (folder / "new").open("wb") as file:
         file.write(write_lock(lock).encode())

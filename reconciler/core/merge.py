@@ -141,7 +141,7 @@ def _entry(base: Entry | None, ours: Entry, theirs: Entry) -> Entry | Conflict:
         on_remove=OnRemove.KEEP if on_remove is None else on_remove,
         directory_name=max(ours.directory_name, theirs.directory_name) if name is None else name,
     )
-    return entry if current is not None else Conflict(entry, replace(entry, current=theirs.current))
+    return entry if current is not None else Conflict(entry, entry._replace(current=theirs.current))
 
 
 def _address(base: _Addressed | None, ours: _Addressed, theirs: _Addressed) -> Address:

@@ -7,7 +7,7 @@ their files, which no listing tells: where nobody has read them, the plan says s
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.model.batch import Status
@@ -229,4 +229,4 @@ def _fared_badly(
 
 
 def _held(action: Action, reason: Reason) -> Action:
-    return replace(action, kind=ActionKind.BLOCKED, reason=reason, evidence=None)
+    return action._replace(kind=ActionKind.BLOCKED, reason=reason, evidence=None)

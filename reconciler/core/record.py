@@ -5,7 +5,6 @@ Only values are made here; writing them down durably is the stores' work.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.model.lock import Alias, Entry, Evidence, Lock, Origin, Recorded
@@ -84,8 +83,8 @@ def record_batch(
         directory_name=directory_name or (entry.directory_name if entry else ""),
     )
     if on_remove_of is not None:
-        return replace(fresh, on_remove=on_remove_of.set.on_remove)
-    return replace(fresh, on_remove=entry.on_remove) if entry else fresh
+        return fresh._replace(on_remove=on_remove_of.set.on_remove)
+    return fresh._replace(on_remove=entry.on_remove) if entry else fresh
 
 
 def refreshed(lock: Lock, snapshot: Snapshot) -> dict[Key, Entry]:
@@ -99,23 +98,21 @@ def refreshed(lock: Lock, snapshot: Snapshot) -> dict[Key, Entry]:
                 _seen_again(item, live[item.id]) if item.id in live else item for item in entry.batches
             )
             if batches != entry.batches:
-                entries[key] = replace(entry, batches=batches)
+                entries[key] = entry._replace(batches=batches)
     return entries
 
 
 def with_status(entry: Entry, batch: Batch) -> Entry:
     """The entry after one of its batches was seen again."""
-    return replace(
-        entry,
+    return entry._replace(
         batches=tuple(_seen_again(item, batch) if item.id == batch.id else item for item in entry.batches),
     )
 
 
 def with_counts(entry: Entry, batch: str, counts: FileCounts) -> Entry:
     """The entry after somebody read how the files of one of its batches fared."""
-    return replace(
-        entry,
-        batches=tuple(replace(item, files=counts) if item.id == batch else item for item in entry.batches),
+    return entry._replace(
+        batches=tuple(item._replace(files=counts) if item.id == batch else item for item in entry.batches),
     )
 
 
@@ -125,15 +122,14 @@ def policies(entries: Mapping[Key, Entry], desired: Desired, changed: frozenset[
     for want in desired.batches:
         entry = result.get(want.key)
         if want.set.name in changed and entry is not None and entry.on_remove is not want.set.on_remove:
-            result[want.key] = replace(entry, on_remove=want.set.on_remove)
+            result[want.key] = entry._replace(on_remove=want.set.on_remove)
     return result
 
 
 def _seen_again(item: Recorded, batch: Batch) -> Recorded:
     if (item.status, item.created_at, item.updated_at) == (batch.status, batch.created_at, batch.updated_at):
         return item
-    return replace(
-        item,
+    return item._replace(
         status=batch.status,
         created_at=batch.created_at or item.created_at,
         updated_at=batch.updated_at or item.updated_at,

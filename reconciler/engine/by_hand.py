@@ -101,7 +101,7 @@ async def resolve_absent(run: Run, address: Address) -> tuple[str, ...]:
         if gone and left:
             newest = max(left, key=lambda item: (item.created_at or item.recorded_at, item.id))
             current = newest.id if entry.current in gone else entry.current
-            run.put(replace(entry, batches=left, current=current))
+            run.put(entry._replace(batches=left, current=current))
         elif gone:
             run.drop(key)
         for name in gone:

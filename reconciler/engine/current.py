@@ -7,7 +7,6 @@ a listing need not be whole, and one that would take longer than asking by id is
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ async def refresh(eyes: Eyes, keys: Iterable[Key], lock: Lock) -> dict[Key, Seen
     seen: dict[Key, Seen] = {}
     for home, names in by_home.items():
         found = await _listed(eyes, home, names, lock)
-        seen |= {names[name]: (replace(batch, key=names[name]),) for name, batch in found.items()}
+        seen |= {names[name]: (batch._replace(key=names[name]),) for name, batch in found.items()}
         seen |= await _by_id(eyes, {name: key for name, key in names.items() if name not in found})
     return seen
 
@@ -94,7 +93,7 @@ async def _by_id(eyes: Eyes, names: dict[str, Key]) -> dict[Key, Seen]:
         except ServiceError as error:
             seen[key] = Unknown(str(error))
         else:
-            seen[key] = (replace(batch, key=key),)
+            seen[key] = (batch._replace(key=key),)
 
     await each(names, eyes.at_once, ask)
     return seen

@@ -7,7 +7,6 @@ It gets into the lockfile with the end of the run, which tells of it: what is re
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.core.match import choose
@@ -89,7 +88,7 @@ async def _late(run: Run, intent: Intent) -> None:
         entry = found_for(run, entry, intent, batch, stands=alone)
     assert entry is not None
     chosen = choose(late, None)
-    run.put(replace(entry, current=chosen.id) if alone else entry)
+    run.put(entry._replace(current=chosen.id) if alone else entry)
     if len(ours) > 1:
         stands = chosen.id if alone else entry.current
         why = f"it came late after a create that had no reply, beside {stands}"

@@ -8,7 +8,7 @@ wrong key) are raised instead.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -254,4 +254,4 @@ def renamed(batches: Iterable[Batch], aliases: Mapping[Key, Key]) -> list[Batch]
     """The batches under the keys that they were asked for, where the service renamed them (C9)."""
     if not aliases:
         return list(batches)
-    return [replace(batch, key=aliases.get(batch.key, batch.key)) for batch in batches]
+    return [batch._replace(key=aliases.get(batch.key, batch.key)) for batch in batches]

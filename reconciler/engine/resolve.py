@@ -5,7 +5,7 @@ Looking is all that is done here; nothing is sent. What shows up after that is l
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from reconciler.core.match import STOPPED, choose
@@ -142,7 +142,7 @@ async def _judge(run: Run, intent: Intent, new: list[Batch]) -> Resolution | Non
             entry = found_for(run, entry, intent, batch)
         assert entry is not None
         chosen = choose([b for b in mine if b.status not in STOPPED] or mine, None)
-        await run.settle(intent, Closing.FOUND, entry=replace(entry, current=chosen.id))
+        await run.settle(intent, Closing.FOUND, entry=entry._replace(current=chosen.id))
         if len(mine) > 1:
             why = f"it appeared after a create that had no reply, beside {chosen.id}"
             run.tell_duplicates(intent.address, intent.key, {batch.id for batch in mine}, chosen.id, why)

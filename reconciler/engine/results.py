@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
@@ -123,7 +122,7 @@ async def _read(eyes: Eyes, chosen: Chosen, depth: Depth, patience: Patience) ->
     else:
         try:
             if not batch.status.terminal:  # O1, O2
-                batch = replace(await provider.get(batch.id), key=key)
+                batch = (await provider.get(batch.id))._replace(key=key)
             files = await file_outcomes(
                 provider,
                 key,

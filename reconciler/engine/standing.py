@@ -162,7 +162,7 @@ async def _others(scene: Scene, proposal: Proposal) -> _Others:
     async def ask(question: tuple[Key, str]) -> None:
         key, name = question
         try:
-            found[key][name] = replace(await scene.eyes.providers[key.home].get(name), key=key)
+            found[key][name] = (await scene.eyes.providers[key.home].get(name))._replace(key=key)
         except FATAL:
             raise
         except ServiceError:

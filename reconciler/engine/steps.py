@@ -169,7 +169,7 @@ async def record(run: Run, action: Action) -> None:
             adopt(run, action, action.batch)
             run.finish(action, Outcome.ADOPTED, batch=action.batch)
         case ActionKind.MOVE:
-            run.put(replace(run.lock.entries[action.key], address=action.address))
+            run.put(run.lock.entries[action.key]._replace(address=action.address))
             run.finish(action, Outcome.MOVED, batch=action.batch)
         case ActionKind.FORGET:
             run.drop(action.key)

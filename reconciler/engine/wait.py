@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -211,7 +211,7 @@ class _Vigil:
 
     def take(self, key: Key, batch: Batch) -> None:
         """A batch was seen."""
-        batch, before = replace(batch, key=key), self.last(key)
+        batch, before = batch._replace(key=key), self.last(key)
         self.seen[key] = batch
         self.told.pop(key, None)
         if batch.status is not before.status:

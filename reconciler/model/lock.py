@@ -51,8 +51,7 @@ class Alias(NamedTuple):
     configuration: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """One batch of a key, as last seen.
 
     Attributes:
@@ -77,8 +76,7 @@ class Recorded:
         return Batch(self.id, key, self.status, self.created_at, self.updated_at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """Everything that is recorded of one key.
 
     Attributes:

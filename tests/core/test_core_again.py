@@ -125,11 +125,11 @@ def test_a_new_set_has_a_name_of_its_own(name: str, taken: set[str], new: str) -
 
 def one(**change: object) -> Lock:
     item = ENTRIES[0]
-    return Lock(entries={item.key: replace(item, **change)})  # type: ignore[arg-type]
+    return Lock(entries={item.key: item._replace(**change)})  # type: ignore[arg-type]
 
 
-UNDATED = replace(ENTRIES[0].batches[0], created_at=None)
-NEWER = replace(ENTRIES[0].batches[0], id="bat-9")
+UNDATED = ENTRIES[0].batches[0]._replace(created_at=None)
+NEWER = ENTRIES[0].batches[0]._replace(id="bat-9")
 
 
 @pytest.mark.parametrize(

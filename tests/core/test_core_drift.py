@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,7 @@ CASES = [
     Case("what stands is no drift", (A,), recorded=(entry(rec(A)),)),
     Case("a batch that a plan adopts is no drift", (A,)),
     Case("a missing batch is the plan's business", ()),
-    Case("a status that changed is no drift", (replace(A, status=FAILED),), recorded=(entry(rec(A)),)),
+    Case("a status that changed is no drift", (A._replace(status=FAILED),), recorded=(entry(rec(A)),)),
     Case(
         "over a directory that nobody asks for",
         (live("x", directory="dir-9"),),
@@ -179,13 +179,13 @@ CASES = [
     Case(
         "what was done before a rerun is no twin, also when the rerun is out of the manifest",
         (A, live("b", age=9 * H)),
-        recorded=(entry(rec(live("b", age=9 * H)), replace(rec(A), evidence=Evidence("stale-after"))),),
+        recorded=(entry(rec(live("b", age=9 * H)), rec(A)._replace(evidence=Evidence("stale-after"))),),
     ),
     Case(
         "a twin of a rerun that is younger is one",
         (A, live("b", age=H / 2)),
         ((K.SURPLUS, "b", False, ""),),
-        (entry(replace(rec(A), evidence=Evidence("stale-after"))),),
+        (entry(rec(A)._replace(evidence=Evidence("stale-after"))),),
     ),
     Case("one that failed is no twin", (A, live("b", FAILED)), recorded=(entry(rec(A)),)),
     Case(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -311,7 +311,7 @@ def test_an_open_create_is_explained_r8() -> None:
 
 
 def test_work_that_the_service_renamed_is_the_same_work_c9() -> None:
-    alias = replace(rec(A), alias=Alias("dir-9", "cfg"))
+    alias = rec(A)._replace(alias=Alias("dir-9", "cfg"))
     lock = Lock(entries={KEY: entry(alias)})
     subject = subject_of(ADDRESS, Desired((want(),)), lock, ())
     assert subject is not None

@@ -116,7 +116,7 @@ branches = _branches()
 def both_ways(merged: Merged) -> tuple[Lock, dict[Key, set[Entry]]]:
     """A merge without the names of its sides."""
     entries = {
-        name: replace(entry, current="?") if name in merged.conflicts else entry
+        name: entry._replace(current="?") if name in merged.conflicts else entry
         for name, entry in merged.lock.entries.items()
     }
     conflicts = {name: {item.ours, item.theirs} for name, item in merged.conflicts.items()}
@@ -202,7 +202,7 @@ def test_only_two_batches_for_one_key_are_a_conflict(sides: tuple[Lock, Lock, Lo
         assert [conflict.ours.current, conflict.theirs.current] == standing
         assert standing[0] != standing[1]
         assert name not in base.entries or base.entries[name].current not in standing
-        assert replace(conflict.ours, current="") == replace(conflict.theirs, current="")
+        assert conflict.ours._replace(current="") == conflict.theirs._replace(current="")
 
 
 @LAW
@@ -265,14 +265,14 @@ def test_what_only_one_branch_changed_is_as_it_has_it(part: str) -> None:
 
 
 def batch(name: str, status: Status = Status.RUNNING, hours: int = 0, **more: object) -> Recorded:
-    return replace(Recorded(name, status, Origin.CREATED, START + timedelta(hours=hours)), **more)  # type: ignore[arg-type]
+    return Recorded(name, status, Origin.CREATED, START + timedelta(hours=hours))._replace(**more)  # type: ignore[arg-type]
 
 
 def entry(*there: Recorded, current: str = "", **more: object) -> Entry:
     made = Entry(
         key=key("dir-a"), address=Address("set", "dir-a"), current=current or there[-1].id, batches=there
     )
-    return replace(made, **more)  # type: ignore[arg-type]
+    return made._replace(**more)  # type: ignore[arg-type]
 
 
 def lock(*entries: Entry, **more: object) -> Lock:
@@ -293,7 +293,7 @@ def test_each_branch_has_created_a_batch_for_one_key_and_says_so_in_words() -> N
     )
     both = entry(old, mine, other, current="bat-1", on_remove=OnRemove.CANCEL)
     (conflict,) = merged.conflicts.values()
-    assert (conflict.ours, conflict.theirs) == (both, replace(both, current="bat-2"))
+    assert (conflict.ours, conflict.theirs) == (both, both._replace(current="bat-2"))
     assert str(conflict) == (
         "set/dir-a: ours has bat-1 (RUNNING, created by that branch, dated 2026-09-01T00:00:00Z), "
         "theirs bat-2 (RUNNING, created by that branch, dated 2026-09-01T01:00:00Z)"
@@ -302,7 +302,7 @@ def test_each_branch_has_created_a_batch_for_one_key_and_says_so_in_words() -> N
 
 def test_one_branch_reran_what_the_other_only_saw_end() -> None:
     old = batch("bat-0")
-    ended = replace(old, status=Status.COMPLETED, files=FileCounts(3, 1))
+    ended = old._replace(status=Status.COMPLETED, files=FileCounts(3, 1))
     merged = merge(lock(entry(old)), lock(entry(old, batch("bat-1"))), lock(entry(ended)))
     assert merged.lock.entries == {key("dir-a"): entry(ended, batch("bat-1"))}
     assert not merged.conflicts
@@ -310,9 +310,9 @@ def test_one_branch_reran_what_the_other_only_saw_end() -> None:
 
 def test_counts_that_one_side_has_read_stay_though_the_other_looked_later() -> None:
     read = batch("bat-1", Status.COMPLETED, files=FileCounts(3, 1), updated_at=START)
-    later = replace(read, files=None, updated_at=START + timedelta(hours=1))
+    later = read._replace(files=None, updated_at=START + timedelta(hours=1))
     merged = merge(lock(), lock(entry(read)), lock(entry(later)))
-    assert merged.lock.entries[key("dir-a")].batches == (replace(later, files=FileCounts(3, 1)),)
+    assert merged.lock.entries[key("dir-a")].batches == (later._replace(files=FileCounts(3, 1)),)
 
 
 def test_what_was_there_in_another_past_does_not_count_as_dropped() -> None:
@@ -325,7 +325,7 @@ def test_who_created_a_batch_knows_better_than_who_found_it() -> None:
     made = batch("bat-1", hours=1, evidence=Evidence("missing"))
     seen = batch("bat-1", Status.COMPLETED, hours=2, origin=Origin.ADOPTED)
     merged = merge(lock(), lock(entry(seen)), lock(entry(made)))
-    assert merged.lock.entries[key("dir-a")].batches == (replace(made, status=Status.COMPLETED),)
+    assert merged.lock.entries[key("dir-a")].batches == (made._replace(status=Status.COMPLETED),)
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
@@ -352,7 +352,7 @@ def test_a_project_that_two_keys_belong_to_is_asked_for_again() -> None:
 
 def test_what_two_branches_say_of_removal_leaves_the_batch_alone() -> None:
     there = entry(batch("bat-1"))
-    merged = merge(lock(), lock(there), lock(replace(there, on_remove=OnRemove.CANCEL)))
+    merged = merge(lock(), lock(there), lock(there._replace(on_remove=OnRemove.CANCEL)))
     assert merged.lock.entries[there.key].on_remove is OnRemove.KEEP
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -91,4 +90,4 @@ def test_each_filter_is_held_against_the_batch(filters: Filters, *, fitting: boo
 
 
 def test_a_batch_without_a_time_is_not_left_out_for_it() -> None:
-    assert fits(replace(batch("bat-1"), created_at=None), Filters(since=NOW, until=NOW - H))
+    assert fits(batch("bat-1")._replace(created_at=None), Filters(since=NOW, until=NOW - H))

@@ -641,7 +641,7 @@ def test_a_created_batch_stands_beside_those_that_were_recorded() -> None:
 def test_seeing_a_recorded_batch_again_tells_its_status_and_nothing_of_where_it_came_from() -> None:
     before = entry(live(D1, "b", Status.PENDING), "a/d1")
     made = recorded(before, WANT, live(D1, "b"), origin=Origin.ADOPTED, now=NOW + H)
-    assert made.batches == (replace(before.batches[0], status=Status.COMPLETED),)
+    assert made.batches == (before.batches[0]._replace(status=Status.COMPLETED),)
 
 
 def test_a_reply_under_another_name_is_recorded_with_both() -> None:
@@ -665,11 +665,11 @@ def test_a_batch_that_does_not_stand_is_only_added() -> None:
 def test_a_refresh_keeps_times_that_the_service_no_longer_tells_and_what_it_did_not_see() -> None:
     one, two = entry(live(D1, "b1", Status.RUNNING), "a/d1"), entry(live(D2, "b2"), "a/d2")
     seen: Mapping[Key, Seen] = {
-        D1: (replace(live(D1, "b1"), created_at=None, updated_at=NOW), live(D1, "stranger")),
+        D1: (live(D1, "b1")._replace(created_at=None, updated_at=NOW), live(D1, "stranger")),
         D2: Unknown("?"),
     }
     assert refreshed(lock(one, two), Snapshot(seen)) == {
-        D1: with_status(one, replace(live(D1, "b1"), updated_at=NOW)),
+        D1: with_status(one, live(D1, "b1")._replace(updated_at=NOW)),
         D2: two,
     }
     assert refreshed(lock(one), Snapshot({D1: ()})) == {D1: one}
@@ -682,7 +682,7 @@ def test_policies_are_taken_over_for_the_sets_that_were_applied_in_full() -> Non
     )
     entries = {D1: one, D2: two}
     assert policies(entries, desired, frozenset({"a"})) == {
-        D1: replace(one, on_remove=OnRemove.CANCEL),
+        D1: one._replace(on_remove=OnRemove.CANCEL),
         D2: two,
     }
 

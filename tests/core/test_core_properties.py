@@ -105,7 +105,7 @@ class Service:
 
     def batches(self, now: datetime) -> list[Batch]:
         return [
-            replace(batch, status=fate.status if now - since >= fate.hours * HOUR else batch.status)
+            batch._replace(status=fate.status if now - since >= fate.hours * HOUR else batch.status)
             for batch, since, fate in self.made
         ]
 
@@ -161,7 +161,7 @@ def carry_out(made: Plan, desired: Desired, lock: Lock, service: Service, now: d
                     before, wanted[action.key], action.batch, origin=Origin.ADOPTED, now=now
                 )
             case ActionKind.MOVE:
-                entries[action.key] = replace(entries[action.key], address=action.address)
+                entries[action.key] = entries[action.key]._replace(address=action.address)
             case ActionKind.CANCEL:
                 assert action.batch is not None
                 service.cancel(action.batch.id)
@@ -293,7 +293,7 @@ def shuffled(world: World, dice: random.Random) -> World:
             lock,
             sets=dict(mixed(lock.sets.items())),
             entries={
-                item: replace(entry, batches=tuple(mixed(entry.batches)))
+                item: entry._replace(batches=tuple(mixed(entry.batches)))
                 for item, entry in mixed(lock.entries.items())
             },
         ),

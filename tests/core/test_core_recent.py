@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -45,8 +44,8 @@ def test_what_is_older_than_a_day_is_not_by_their_clock_or_else_by_our_note() ->
         assert looked_for(entry(age=RECENT + ahead), theirs=theirs) != {}
         assert looked_for(entry(age=RECENT + ahead + timedelta(seconds=1)), theirs=theirs) == {}
     old = entry(age=RECENT + timedelta(days=9))
-    just_adopted = replace(old.recorded, recorded_at=NOW, origin=Origin.ADOPTED)
-    assert looked_for(replace(old, batches=(just_adopted,))) == {}
+    just_adopted = old.recorded._replace(recorded_at=NOW, origin=Origin.ADOPTED)
+    assert looked_for(old._replace(batches=(just_adopted,))) == {}
 
 
 def test_the_oldest_of_several_says_where_to_begin() -> None:
@@ -76,8 +75,8 @@ def live(name: str, status: Status = Status.RUNNING) -> Batch:
         ([live("bat-2", Status.COMPLETED)], ["bat-2"]),
         ([live("bat-2", Status.FAILED), live("bat-3", Status.CANCELLED)], []),
         ([live("bat-1", Status.FAILED), live("bat-2")], []),
-        ([replace(live("bat-2"), created_at=THEIRS - timedelta(hours=3))], ["bat-2"]),
-        ([replace(live("bat-2"), created_at=THEIRS - timedelta(hours=3, seconds=1))], []),
+        ([live("bat-2")._replace(created_at=THEIRS - timedelta(hours=3))], ["bat-2"]),
+        ([live("bat-2")._replace(created_at=THEIRS - timedelta(hours=3, seconds=1))], []),
     ],
 )
 def test_surplus_is_what_stands_unrecorded_beside_what_stands(seen: list[Batch], ids: list[str]) -> None:
@@ -86,6 +85,6 @@ def test_surplus_is_what_stands_unrecorded_beside_what_stands(seen: list[Batch],
 
 def test_beside_a_recorded_twin_nothing_is_surplus_again() -> None:
     one = entry()
-    twin = replace(one.recorded, id="bat-2")
-    both = replace(one, batches=(one.recorded, twin))
+    twin = one.recorded._replace(id="bat-2")
+    both = one._replace(batches=(one.recorded, twin))
     assert surplus(both, None, None, [live("bat-1"), live("bat-2")], Moment(NOW, THEIRS)) == ()

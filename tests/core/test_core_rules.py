@@ -140,7 +140,7 @@ SATISFIED = [
     Case("R2: of two the newer", (B, A), (ADOPT, C.NOT_RECORDED, "b")),
     Case(
         "R2: of two of one age the greater id",
-        (B, replace(A, created_at=B.created_at)),
+        (B, A._replace(created_at=B.created_at)),
         (ADOPT, C.NOT_RECORDED, "b"),
     ),
     Case("R2: one without a time counts as the newest", (A, NULL), (ADOPT, C.NOT_RECORDED, "n")),
@@ -549,7 +549,7 @@ ATTEMPTS = [
     ),
     Case(
         "R6: what is seen beats what is recorded",
-        (replace(F3, status=COMPLETED),),
+        (F3._replace(status=COMPLETED),),
         (KEEP, C.SATISFIED, "f3"),
         entry(rec(F1), rec(F2), rec(F3)),
     ),
@@ -620,7 +620,7 @@ def test_an_adoption_a_move_and_what_is_kept_tell_which_batch_stands() -> None:
     assert [
         planned((A,)),
         planned((A,), entry(rec(A), address=elsewhere)),
-        planned((A,), replace(entry(rec(A)), directory_name="Old name")),
+        planned((A,), entry(rec(A))._replace(directory_name="Old name")),
         planned((A, F3), entry(rec(A), rec(F3))),
     ] == [
         Action(
@@ -688,7 +688,7 @@ def test_an_after_to_come_is_no_evidence_of_a_create_made_before_it() -> None:
 
 def test_a_refreshed_failure_is_no_reason_to_fall_over_when_a_later_batch_was_not_asked_for() -> None:
     """O2 asks for the batch that stands alone; then what is recorded beside it was not seen."""
-    recorded = entry(rec(replace(F1, status=RUNNING)), rec(B), current="f1")
+    recorded = entry(rec(F1._replace(status=RUNNING)), rec(B), current="f1")
     assert not stands(want(), (F1,), recorded, Moment(NOW, NOW))
 
 

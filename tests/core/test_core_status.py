@@ -194,7 +194,7 @@ CASES = [
     ),
     Case(
         "what is recorded as running was seen to have ended",
-        (RUN, replace(TWIN, status=CANCELLED)),
+        (RUN, TWIN._replace(status=CANCELLED)),
         (SYNCED, Health.PROGRESSING, "bat-run", ()),
         entry(rec(TWIN), rec(RUN)),
     ),
@@ -225,13 +225,13 @@ CASES = [
     ),
     Case(
         "a twin that is younger than the rerun is",
-        (NEW, TWIN, replace(TWIN, id="bat-late", status=COMPLETED)),
+        (NEW, TWIN, TWIN._replace(id="bat-late", status=COMPLETED)),
         (SYNCED, Health.COMPLETED, "bat-new", ("bat-late", "bat-twin")),
         entry(rec(NEW, reason="input-changed")),
     ),
     Case(
         "of outdated ones, those that still run are surplus",
-        (replace(OLD, status=RUNNING), NEW),
+        (OLD._replace(status=RUNNING), NEW),
         (SYNCED, Health.COMPLETED, "bat-new", ("bat-old",)),
         entry(rec(NEW)),
         AFTER,
@@ -325,9 +325,9 @@ def test_a_row_tells_the_batch_with_its_age_by_the_services_clock_and_its_files(
 
 def test_what_was_seen_after_the_plan_counts() -> None:
     case = Case("running", (RUN,), CASES[0].then, entry(rec(RUN)))
-    (done,) = status(case, {KEY: replace(RUN, status=COMPLETED)}).rows
+    (done,) = status(case, {KEY: RUN._replace(status=COMPLETED)}).rows
     assert (done.sync, done.health, done.status, done.why) == (SYNCED, Health.COMPLETED, COMPLETED, "")
-    (failed,) = status(case, {KEY: replace(RUN, status=FAILED)}).rows
+    (failed,) = status(case, {KEY: RUN._replace(status=FAILED)}).rows
     assert (failed.sync, failed.health) == (OUT, Health.DEGRADED)
     assert failed.why == "bat-run is FAILED by now"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -110,7 +110,7 @@ class Shelf:
             raise InvalidRequestError("400: the page token has expired", status=400)
         end = begin + self.page_size
         shown = [
-            replace(batch, created_at=self._coarse(batch.created_at)) if batch.created_at else batch
+            batch._replace(created_at=self._coarse(batch.created_at)) if batch.created_at else batch
             for batch in there[begin:end]
         ]
         return narrowed(Page(shown, str(end) if end < len(there) else None), listing)

@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections import deque
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -141,7 +141,7 @@ class Service:
 
     def set(self, name: str, status: Status) -> None:
         row = self._row(name)
-        row.batch = replace(row.batch, status=status)
+        row.batch = row.batch._replace(status=status)
 
     def existing(self) -> list[Batch]:
         return [row.batch for row in self.rows if row.exists <= self.time.seconds]

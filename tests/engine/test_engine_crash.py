@@ -6,7 +6,6 @@ written or sent after it does not happen: the files are put back as they were at
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,10 +27,9 @@ START_OVER = 1000  # no run has so many instants
 def told(lock: Lock) -> dict[Key, Entry]:
     """The entries without what may differ: times, and which of two names told of the batch (C5)."""
     return {
-        key: replace(
-            entry,
+        key: entry._replace(
             batches=tuple(
-                replace(item, recorded_at=None, created_at=None, updated_at=None, origin=Origin.CREATED)  # type: ignore[arg-type]
+                item._replace(recorded_at=None, created_at=None, updated_at=None, origin=Origin.CREATED)  # type: ignore[arg-type]
                 for item in entry.batches
             ),
         )
@@ -60,7 +58,7 @@ def same_directories(entries: dict[Key, Entry]) -> dict[Key, tuple[object, ...]]
             entry.address,
             entry.on_remove,
             entry.directory_name,
-            tuple(replace(item, id="") for item in entry.batches),
+            tuple(item._replace(id="") for item in entry.batches),
             len(entry.batches),
         )
         for key, entry in entries.items()

@@ -67,7 +67,7 @@ def two_sets(folder: Path, limits_of_b: Limits | None = None, **policy: object) 
     def pass_time(_: str) -> None:
         for row in world.service.rows:
             if row.exists + TAKES <= world.time.seconds:
-                row.batch = replace(row.batch, status=Status.COMPLETED)
+                row.batch = row.batch._replace(status=Status.COMPLETED)
 
     world.service.on_request = pass_time
     return at_a_minute(world)

@@ -209,7 +209,7 @@ def test_what_a_worker_that_is_gone_had_noted_outlives_what_was_committed_before
     (noted,) = world.lock.entries.values()
     assert len(noted.batches) == 2
     world.service.rows[-1].listed = math.inf
-    committed = replace(noted, current=old, batches=tuple(item for item in noted.batches if item.id == old))
+    committed = noted._replace(current=old, batches=tuple(item for item in noted.batches if item.id == old))
     claim = Claim(1, (Task(noted.key, noted.address, MISSING),), (committed,))
     board = Board([], elsewhere=[1], gone=[(JournalState((), (noted,)), [claim])])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -95,7 +94,7 @@ def test_o4_what_a_scan_in_windows_cannot_show_is_found_before_it_is_created(tmp
         world.service.put(name, "cfg-9")
         world.time.seconds += 60
     hidden = world.service.put(world.names[99])
-    world.service.rows[-1].batch = replace(world.service.rows[-1].batch, created_at=None)
+    world.service.rows[-1].batch = world.service.rows[-1].batch._replace(created_at=None)
     world.service.page_size = 10
 
     plan = world.plan()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -115,7 +114,7 @@ def test_c9_the_files_of_a_renamed_batch_are_those_of_the_directory_that_the_ser
 ) -> None:
     world = applied(tmp_path, 1)
     [entry] = world.lock.entries.values()
-    renamed: Recorded = replace(entry.recorded, alias=Alias("dir-other", "cfg-other"))
+    renamed: Recorded = entry.recorded._replace(alias=Alias("dir-other", "cfg-other"))
     eyes = Eyes({Home(ENDPOINT, PROJECT): world.service}, world.time, world.events.append, 4)
 
     async def work() -> list[BatchOutcomes]:

@@ -57,7 +57,7 @@ def project(folder: Path, *, ends: dict[str, Status] | None = None, **policy: ob
         for row in world.service.rows:
             if row.exists + TAKES <= world.time.seconds and not row.batch.status.terminal:
                 end = (ends or {}).get(row.batch.key.directory, Status.COMPLETED)
-                row.batch = replace(row.batch, status=end)
+                row.batch = row.batch._replace(status=end)
 
     world.service.on_request = pass_time
     return world

@@ -151,7 +151,7 @@ def _with(lock: Lock, recovered: Sequence[Entry]) -> Lock:
     for entry in recovered:
         there = entries.get(entry.key)
         known = {item.id: item for item in (*entry.batches, *(there.batches if there else ()))}
-        entries[entry.key] = replace(entry, batches=tuple(known[name] for name in sorted(known)))
+        entries[entry.key] = entry._replace(batches=tuple(known[name] for name in sorted(known)))
     return replace(lock, entries=entries)
 
 

@@ -228,4 +228,4 @@ def made_twice(state: State) -> dict[str, Row]:
 
 
 def with_status(row: Row, status: Status) -> Row:
-    return replace(row, batch=replace(row.batch, status=status))
+    return replace(row, batch=row.batch._replace(status=status))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -142,7 +142,7 @@ class ShelfProvider:
         self.read()
         found = self.known(batch)
         if not found.status.terminal:
-            found = self.shelf.batches[batch] = replace(found, status=Status.CANCELLED)
+            found = self.shelf.batches[batch] = found._replace(status=Status.CANCELLED)
         return found
 
     async def directory(self, directory: str) -> Directory:
@@ -275,7 +275,7 @@ class ShelfStand(ProviderStand):
         return True
 
     async def finish(self, batch: str) -> bool:
-        self.shelf.batches[batch] = replace(self.shelf.batches[batch], status=Status.COMPLETED)
+        self.shelf.batches[batch] = self.shelf.batches[batch]._replace(status=Status.COMPLETED)
         return True
 
 
@@ -289,7 +289,7 @@ class ShelfWatcherStand(WatcherStand):
         self.watcher = watcher
         for key in ShelfStand(ShelfProvider).works():
             self.shelf.make(key)
-        self.shelf.batches["bat-1"] = replace(self.shelf.batches["bat-1"], status=Status.FAILED)
+        self.shelf.batches["bat-1"] = self.shelf.batches["bat-1"]._replace(status=Status.FAILED)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[ShelfWatcher]:

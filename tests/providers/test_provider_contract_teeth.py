@@ -182,7 +182,7 @@ class ListsForAnother(ShelfProvider):
     async def list_page(self, listing: Listing, token: str | None) -> Page:
         page = await super().list_page(listing, token)
         return page._replace(
-            batches=[replace(item, key=item.key._replace(endpoint="shelf:two")) for item in page.batches]
+            batches=[item._replace(key=item.key._replace(endpoint="shelf:two")) for item in page.batches]
         )
 
 
@@ -250,7 +250,7 @@ class EmptyWhenRefused(ShelfProvider):
 
 class CancelsWhatHasEnded(ShelfProvider):
     async def cancel(self, batch: str) -> Batch:
-        return replace(await super().cancel(batch), status=Status.CANCELLED)
+        return (await super().cancel(batch))._replace(status=Status.CANCELLED)
 
 
 class RefusesToCancelWhatHasEnded(ShelfProvider):
@@ -262,7 +262,7 @@ class RefusesToCancelWhatHasEnded(ShelfProvider):
 
 class CancelsAnother(ShelfProvider):
     async def cancel(self, batch: str) -> Batch:
-        return replace(await super().cancel(batch), id="bat-0")
+        return (await super().cancel(batch))._replace(id="bat-0")
 
 
 class ResultsOfOtherFiles(ShelfProvider):
@@ -328,7 +328,7 @@ class LocalTimes(ShelfProvider):
         page = await super().list_page(listing, token)
         there = timezone(timedelta(hours=2))
         moved = [
-            replace(item, created_at=item.created_at.astimezone(there) if item.created_at else None)
+            item._replace(created_at=item.created_at.astimezone(there) if item.created_at else None)
             for item in page.batches
         ]
         return page._replace(batches=moved)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -366,7 +366,7 @@ def test_get_and_results() -> None:
     odd = reply(200, record(id="bat/1?x"))
     service = Service([odd, reply(200, record(results=mapped)), reply(200, record())])
     provider = cloud(service)
-    assert run(provider.get("bat/1?x")) == replace(BATCH, id="bat/1?x")
+    assert run(provider.get("bat/1?x")) == BATCH._replace(id="bat/1?x")
     assert run(provider.results("bat-1")) == (
         FileResult("dfl-1", "pjb-1", None, "parse_v2"),
         FileResult("dfl-2", None, "too large"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -36,7 +35,7 @@ def _plan(*kinds: ActionKind, not_selected: int = 0) -> Plan:
 def _running() -> Plan:
     kept = _action(ActionKind.KEEP)
     states = (Status.COMPLETED, Status.THROTTLED)
-    return Plan(actions=tuple(replace(kept, batch=Batch("bat-1", kept.key, status)) for status in states))
+    return Plan(actions=tuple(kept._replace(batch=Batch("bat-1", kept.key, status)) for status in states))
 
 
 @pytest.mark.parametrize(

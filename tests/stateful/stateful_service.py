@@ -6,7 +6,7 @@ Batches are ours unless `put_by_others` made them: whoever's process died, its c
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -89,7 +89,7 @@ class TrueService(Service):
         name = f"bat-{len(self.rows):04}"  # so that ids sort as they were made
         assert row.batch.created_at is not None
         created = row.batch.created_at + self.ahead
-        row.batch = replace(row.batch, id=name, created_at=created, updated_at=created)
+        row.batch = row.batch._replace(id=name, created_at=created, updated_at=created)
         return name
 
     def put_by_others(self, directory: str, configuration: str) -> str:

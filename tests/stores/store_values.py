@@ -32,9 +32,8 @@ class Some:
     def with_status(self, lock: Lock, status: Status) -> Lock:
         """The same batches, seen again."""
         entries = {
-            key: replace(
-                entry,
-                batches=tuple(replace(item, status=status, updated_at=NOON) for item in entry.batches),
+            key: entry._replace(
+                batches=tuple(item._replace(status=status, updated_at=NOON) for item in entry.batches),
             )
             for key, entry in lock.entries.items()
         }

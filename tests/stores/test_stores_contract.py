@@ -104,7 +104,7 @@ _CHANGES: list[tuple[str, Callable[[Some, Lock], Lock]]] = [
     ("another batch stands", lambda some, lock: some.lock(some.entry("dir-1", "bat-1", "bat-2"))),
     (
         "another policy",
-        lambda some, lock: some.lock(replace(some.entry(), on_remove=OnRemove.CANCEL)),
+        lambda some, lock: some.lock(some.entry()._replace(on_remove=OnRemove.CANCEL)),
     ),
     ("a set's text", lambda some, lock: replace(lock, sets={"invoices": "sha256:2"})),
     ("a project", lambda some, lock: replace(lock, projects={"https://api.example": "prj-2"})),
@@ -192,7 +192,7 @@ def test_recovery_keeps_the_batches_that_the_lockfile_knew_and_their_statuses(
         session.note([some.intent()])
         session.note([Settled("int-1", Closing.FOUND, entry=after)])
     assert reopen().read()[0].entries == {
-        after.key: replace(after, batches=(*before.batches, *after.batches))
+        after.key: after._replace(batches=(*before.batches, *after.batches))
     }
 
 

@@ -151,7 +151,7 @@ def test_two_lockfiles_have_two_lineages(folder: Path, store: FileStore, some: S
     "odd", ["\ud800 half", "\u2028=======", "\x85<<<<<<< x", "\x1c>>>>>>>", 'a"b\\', "\x7f"]
 )
 def test_no_name_from_outside_can_make_the_files_unreadable(store: FileStore, some: Some, odd: str) -> None:
-    entry = replace(some.entry(), directory_name=odd)
+    entry = some.entry()._replace(directory_name=odd)
     intent = replace(some.intent(), directory_name=odd)
     with replace(store, holder=odd).hold(0) as session:
         session.note([intent])

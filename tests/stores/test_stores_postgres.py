@@ -186,7 +186,7 @@ def test_many_entries_go_in_and_come_out(world: World, some: Some) -> None:
 
 
 def test_names_from_outside_stand_in_rows_as_in_the_lockfile(world: World, some: Some) -> None:
-    entry = replace(some.entry(), directory_name="a\x00b\ud800c\u202e\n")
+    entry = some.entry()._replace(directory_name="a\x00b\ud800c\u202e\n")
     with world.store().hold(0) as session:
         session.note([replace(some.intent(), directory_name="\x00\ud800")])
         session.note([Settled("int-1", Closing.FOUND, "why\x00", entry)])

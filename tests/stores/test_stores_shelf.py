@@ -226,7 +226,7 @@ def test_what_was_not_changed_is_written_as_it_stood(monkeypatch: pytest.MonkeyP
     lock = read_lock(text, "f")
     entries = copy.copy(lock.entries)
     assert isinstance(entries, Shelf)
-    changed = replace(_entry(3), directory_name="another")
+    changed = _entry(3)._replace(directory_name="another")
     new = _entry(99)
     entries[changed.key] = changed
     entries[new.key] = new

@@ -71,7 +71,7 @@ class Machine(RuleBasedStateMachine):
         for entry in self.recovered:
             there = entries[entry.key].batches if entry.key in entries else ()
             known = {item.id: item for item in (*entry.batches, *there)}
-            entries[entry.key] = replace(entry, batches=tuple(known[name] for name in sorted(known)))
+            entries[entry.key] = entry._replace(batches=tuple(known[name] for name in sorted(known)))
         return replace(self.lock, entries=entries)
 
     def journal(self) -> JournalState:
@@ -108,7 +108,7 @@ class Machine(RuleBasedStateMachine):
     def settle(self, data: st.DataObject, *, left: bool, again: bool) -> None:
         intent = self.opened.pop(data.draw(st.sampled_from(sorted(self.opened))))
         entry = (
-            replace(_SOME.entry(intent.key.directory, f"bat-{next(_NAMES)}"), key=intent.key)
+            _SOME.entry(intent.key.directory, f"bat-{next(_NAMES)}")._replace(key=intent.key)
             if left
             else None
         )

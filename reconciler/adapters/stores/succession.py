@@ -49,7 +49,7 @@ def with_recovered(lock: Lock, recovered: Sequence[Entry]) -> Lock:
         there = entries.get(entry.key)
         if there is not None:
             known = {item.id: item for item in (*entry.batches, *there.batches)}
-            entry = replace(entry, batches=tuple(known[name] for name in sorted(known)))  # noqa: PLW2901 - the same entry, whole
+            entry = entry._replace(batches=tuple(known[name] for name in sorted(known)))  # noqa: PLW2901 - the same entry, whole
         entries[entry.key] = entry
     return replace(lock, entries=entries)
 

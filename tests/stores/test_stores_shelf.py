@@ -200,6 +200,45 @@ def _entry(number: int) -> Entry:
 MANY = {entry.key: entry for entry in map(_entry, range(20))}
 
 
+# JSON that stays JSON, another line break's worth of it, and what is none any more.
+_BESIDE = ["", " ", "  ", "\n", "\t\n", ",\n", "x", "xx", "{", "}", "},", '"', '"k": 1,\n', '"k": {}, ', "é"]
+
+
+@pytest.mark.parametrize("number", [0, 7, 9])  # the first, one between, the last
+@pytest.mark.parametrize("before", _BESIDE)
+def test_what_stands_beside_an_entry_is_read_as_json_is_or_refused_likewise(number: int, before: str) -> None:
+    text = write_lock(Lock(lineage="l", entries=MANY))
+    line = next(line for line in text.split("\n") if f"dir-{number} " in line).removesuffix(",")
+    odd = line.replace('"batches"', ' "batches"')
+    for after in _BESIDE:
+        _alike(text.replace(line, before + line + after))
+        _alike(text.replace(line, before + odd + after))
+        for one in (line, odd):
+            _alike(text.replace(line, f"{one}{after}{line.replace('dir-', 'dir-1000')}"))
+
+
+def test_entries_that_the_pattern_does_not_know_stand_anywhere_between_those_that_it_does() -> None:
+    lines = write_lock(Lock(lineage="l", entries=MANY)).split("\n")
+    first = lines.index(shelf.OPENS) + 1
+    for others in ([0], [1, 2], [0, 1, 9, 18, 19], range(20)):
+        text = "\n".join(
+            line.replace('"batches"', ' "batches"') if index - first in others else line
+            for index, line in enumerate(lines)
+        )
+        assert read_lock(text, "f").entries == MANY
+        assert list(read_lock(text, "f").entries) == sorted(MANY, key=str)
+        _alike(text)
+
+
+def test_an_entry_within_an_entry_is_none() -> None:
+    text = write_lock(Lock(lineage="l", entries=MANY))
+    line = next(line for line in text.split("\n") if "dir-7 " in line).removesuffix(",")
+    two = f"{{{line}}},\n{{{line}}}"
+    for inside in (f'"k": {{{line}}}', f'"k": {{"a": 1,\n{line},\n"b": 2}}', f'"k": [{two}]'):
+        _alike(text.replace(line, inside))
+        _alike(text.replace(line, f"{inside},\n{line}"))
+
+
 def test_an_ordinary_lockfile_is_read_without_json_and_only_what_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -24,7 +24,7 @@ from reconciler.model.errors import StateError
 from reconciler.model.lock import Entry, Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from reconciler.model.batch import Key
 
@@ -51,7 +51,7 @@ _MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 
 def write_lock(lock: Lock) -> str:
     """The lockfile's text."""
-    lines = [
+    before = [
         "{",
         f'"lockVersion": {LOCK_VERSION},',
         f'"lineage": {_json(lock.lineage)},',
@@ -68,10 +68,14 @@ def write_lock(lock: Lock) -> str:
         *_array("pins", [pin_to_json(pin) for pin in sorted(lock.pins)]),
         *_array("tracked", [tracked_to_json(lock.tracked[name]) for name in sorted(lock.tracked)]),
         OPENS,
-        *_separated(_rows(lock.entries)),
-        *CLOSES,
     ]
-    return "\n".join(lines)
+    rows = _rows(lock.entries)
+    if not rows:
+        return "\n".join([*before, *CLOSES])
+    # All in one go: what is joined twice is copied twice, and it may have 50 MB.
+    rows[0] = "\n".join([*before, rows[0]])
+    rows[-1] = "\n".join([rows[-1], *CLOSES])
+    return ",\n".join(rows)
 
 
 def _rows(entries: Mapping[Key, Entry]) -> list[str]:
@@ -87,35 +91,23 @@ def read_lock(text: str, file: str) -> Lock:
         StateError: the text is no lockfile, or one of another version; it says where and what helps.
     """
     if (split := _split(text)) is not None:
-        head, lines = split
+        head, begin, end = split
         try:
             shelf = Shelf()
-            shelf.take(lines)
+            shelf.take(text, begin, end)
             return replace(_read_lock(head, file), entries=shelf)
         except (ValueError, RecursionError, StateError):
             pass  # what is wrong, and where, is found below
     return _read_lock(text, file)
 
 
-def _split(text: str) -> tuple[str, Iterator[str]] | None:
-    """A lockfile without its entries, and their lines without commas; None where they do not stand so.
-
-    The lines are cut out one by one: two lists of them would be the most that a plan holds in memory.
-    """
+def _split(text: str) -> tuple[str, int, int] | None:
+    """A lockfile without its entries, and from where to where they stand; None where they do not stand so."""
     opens, closes = f"\n{OPENS}\n", "\n".join(["", *CLOSES])
     if text.count(opens) != 1 or not text.endswith(closes):
         return None
     begin, end = text.index(opens) + len(opens), len(text) - len(closes)
-    return text[:begin] + closes[1:], _lines(text, begin, end)
-
-
-def _lines(text: str, at: int, end: int) -> Iterator[str]:
-    if at >= end:
-        return
-    while (stop := text.find(",\n", at, end)) != -1:
-        yield text[at:stop]
-        at = stop + 2
-    yield text[at:end]
+    return text[:begin] + closes[1:], begin, end
 
 
 def _read_lock(text: str, file: str) -> Lock:

@@ -23,9 +23,12 @@ from reconciler.model.lock import Entry, Evidence, Origin, Recorded
 from reconciler.model.manifest import OnRemove
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Iterable, ValuesView
+    from collections.abc import ItemsView, ValuesView
 
 _T = TypeVar("_T")
+
+#: What stands between two entries.
+_NEXT = ",\n"
 
 #: The line of a lockfile behind which its entries stand, and those that close it.
 OPENS = '"entries": {'
@@ -49,9 +52,10 @@ _BATCH = (
     rf'"status":"(?:{"|".join(Status)})"(?:,"updatedAt":"{_TIME}")?'
 )
 _PLAIN = re.compile(
-    rf'"({_PART}) ({_PART}) ({_PART}) ({"|".join(JobType)}) ({_PART})": '
+    rf'("({_PART} {_PART}) ({_PART}) ((?:{"|".join(JobType)}) {_PART})": '
     rf'\{{"address":"{_NAME}/{_TEXT}[ !#-\[\]-~]","batches":\[\{{{_BATCH}\}}\],"current":"(?P=id)"'
-    rf'(?:,"directoryName":"{_TEXT}[ !#-\[\]-~]")?(?:,"onRemove":"{OnRemove.CANCEL}")?\}}'
+    rf'(?:,"directoryName":"{_TEXT}[ !#-\[\]-~]")?(?:,"onRemove":"{OnRemove.CANCEL}")?\}})'
+    rf"(?:{_NEXT}|\Z)"
 )
 
 # The fields of a line that fits. Nothing is judged any more, and to find the next quote takes less.
@@ -76,73 +80,87 @@ class Shelf(MutableMapping["Key", "Entry"]):
     Iterating gives the keys as the lockfile has them, and then what was added.
     """
 
-    __slots__ = ("_entries", "_lines", "_unread")
+    __slots__ = ("_entries", "_kept", "_unread")
 
     def __init__(self) -> None:
-        self._entries: dict[Key, Entry | None] = {}
-        self._lines: dict[Key, str] = {}
+        self._entries: dict[Key, Entry | str] = {}
+        #: The lines of those that were asked for and stayed as they were.
+        self._kept: dict[Key, str] = {}
         self._unread = True
 
-    def take(self, lines: Iterable[str]) -> None:
-        """Put the lines of a lockfile's entries on the shelf, without the commas between them.
+    def take(self, text: str, begin: int = 0, end: int | None = None) -> None:
+        """Put the entries on the shelf that stand in a text, one a line, with commas between them.
+
+        The pattern goes through the text as a whole: to cut it into lines first takes half as much again.
 
         Raises:
             ValueError: one of them is no entry, or two have one key. What is wrong where is for
                 `lockfile` to find out.
         """
-        same: dict[str, str] = {}  # of endpoints, projects and configurations there are few, each many times
-        count = 0
-        for line in lines:
-            count += 1
-            plain = _PLAIN.fullmatch(line)
-            if plain is None or (plain["failed"] is not None and int(plain["failed"]) > int(plain["total"])):
-                ((name, written),) = json.loads("{" + line + "}", object_pairs_hook=unique).items()
-                key = read_key(name)
-                self._entries[key] = entry_from_json(key, written)
-            else:
-                endpoint, project, directory, job, configuration = plain.group(1, 2, 3, 4, 5)
-                key = Key(
-                    same.setdefault(endpoint, endpoint),
-                    same.setdefault(project, project),
-                    directory,
-                    _JOBS[job],
-                    same.setdefault(configuration, configuration),
-                )
-                self._entries[key] = None
-                self._lines[key] = line
-        if len(self._entries) != count:
+        heads: dict[str, tuple[str, ...]] = {}  # of endpoints, projects and configurations there are few
+        tails: dict[str, tuple[JobType, str]] = {}
+        entries, count, at = self._entries, 0, begin
+        end = len(text) if end is None else end
+        if begin >= end:
+            return
+        for plain in _PLAIN.finditer(text, begin, end):
+            line, head, directory, tail, failed, total = plain.group(1, 2, 3, 4, 5, 6)
+            if failed is not None and int(failed) > int(total):
+                continue
+            start, stop = plain.span()
+            if start != at:
+                if not text.startswith(_NEXT, start - len(_NEXT)):
+                    continue  # only the end of a line fits
+                count += self._take_others(text[at : start - len(_NEXT)])
+            endpoint, project = heads.get(head) or heads.setdefault(head, tuple(head.split(" ")))
+            job, configuration = tails.get(tail) or tails.setdefault(tail, _job(tail))
+            # As `Key` does it, less the call.
+            entries[tuple.__new__(Key, (endpoint, project, directory, job, configuration))] = line
+            count, at = count + 1, stop
+        if at != end or text.endswith(_NEXT, begin, end):  # a comma and nothing behind it is no JSON either
+            count += self._take_others(text[at:end])
+        if len(entries) != count:
             raise ValueError("two entries have one key")
+
+    def _take_others(self, lines: str) -> int:
+        """Put entries on the shelf that no pattern knows, read; gives how many."""
+        others = lines.split(_NEXT)
+        for line in others:
+            ((name, written),) = json.loads("{" + line + "}", object_pairs_hook=unique).items()
+            key = read_key(name)
+            self._entries[key] = entry_from_json(key, written)
+        return len(others)
 
     def rows(self) -> list[str]:
         """A line for each entry, sorted by the keys' texts (R17); those that nobody changed as they were."""
-        rows = [(line[1 : line.index('": {')], line) for line in self._lines.values()]
-        for key, entry in self._entries.items():
-            if entry is not None and key not in self._lines:
-                rows.append((str(key), row(key, entry)))
-        rows.sort()
-        return [line for _, line in rows]
+        lines = [
+            entry if isinstance(entry, str) else self._kept.get(key) or row(key, entry)
+            for key, entry in self._entries.items()
+        ]
+        lines.sort(key=lambda line: line[1 : line.index('": {')])
+        return lines
 
     def __getitem__(self, key: Key) -> Entry:
         """Read an entry, the first time."""
         entry = self._entries[key]
-        if entry is None:
-            entry = self._entries[key] = _read(key, self._lines[key])
-        return entry
+        return self._read(key, entry) if isinstance(entry, str) else entry
 
     def get(self, key: Key, default: _T | None = None) -> Entry | _T | None:  # type: ignore[override]
         """The entry of a key, if there is one; what a mapping has for this takes three calls for each key."""
         entry = self._entries.get(key)
-        return entry if entry is not None else self[key] if key in self._entries else default
+        if entry is None:
+            return default
+        return self._read(key, entry) if isinstance(entry, str) else entry
 
     def __setitem__(self, key: Key, entry: Entry) -> None:
         """Put an entry in the place of a line."""
         self._entries[key] = entry
-        self._lines.pop(key, None)
+        self._kept.pop(key, None)
 
     def __delitem__(self, key: Key) -> None:
         """Take an entry away."""
         del self._entries[key]
-        self._lines.pop(key, None)
+        self._kept.pop(key, None)
 
     def __contains__(self, key: object) -> bool:
         """Whether there is an entry, without reading it."""
@@ -159,7 +177,7 @@ class Shelf(MutableMapping["Key", "Entry"]):
     def __copy__(self) -> Shelf:
         """Another shelf, to change; what is on both is the same."""
         other = Shelf()
-        other._entries, other._lines = dict(self._entries), dict(self._lines)
+        other._entries, other._kept = dict(self._entries), dict(self._kept)
         other._unread = self._unread
         return other
 
@@ -174,10 +192,20 @@ class Shelf(MutableMapping["Key", "Entry"]):
     def _all(self) -> dict[Key, Entry]:
         if self._unread:
             for key, entry in self._entries.items():
-                if entry is None:
-                    self._entries[key] = _read(key, self._lines[key])
+                if isinstance(entry, str):
+                    self._read(key, entry)
             self._unread = False
         return cast("dict[Key, Entry]", self._entries)
+
+    def _read(self, key: Key, line: str) -> Entry:
+        entry = self._entries[key] = _read(key, line)
+        self._kept[key] = line
+        return entry
+
+
+def _job(tail: str) -> tuple[JobType, str]:
+    job, configuration = tail.split(" ")
+    return _JOBS[job], configuration
 
 
 def row(key: Key, entry: Entry) -> str:

@@ -184,7 +184,7 @@ def _read_entries(connection: Connection, project: str, shown: str) -> Mapping[K
     ).fetchall()
     shelf = Shelf()
     try:
-        shelf.take(f"{canonical(name)}: {text}" for name, text in rows)
+        shelf.take(",\n".join([f"{canonical(name)}: {text}" for name, text in rows]))
     except (ValueError, RecursionError):
         pass  # which one it is, is found below
     else:

@@ -118,6 +118,7 @@ class _Part:
 
     Attributes:
         first: whether it is the listing as it was asked for, which no window has to be blamed for.
+        rest: how many pages it seemed to have ahead after its last one; None where nothing tells.
     """
 
     window: Window
@@ -125,19 +126,15 @@ class _Part:
     first: bool
     times: Times = field(default_factory=Times)
     dated: bool = True
+    rest: float | None = None
 
-    def ahead(self, now: datetime) -> float | None:
-        """How many pages it seems to have ahead; None where nothing tells."""
-        return ahead(self.window, self.times, now)
-
-    def weight(self, now: datetime) -> float:
+    def weight(self) -> float:
         """How much it matters to read it soon."""
         if self.times.pages == 0:
             return math.inf
-        rest = self.ahead(now)
-        return self.times.pages if rest is None else rest
+        return self.times.pages if self.rest is None else self.rest
 
-    def take(self, page: Page) -> None:
+    def take(self, page: Page, now: datetime) -> None:
         """Take a page in.
 
         Raises:
@@ -147,6 +144,7 @@ class _Part:
         times = page.listed.times
         self.dated &= None not in times
         self.times.take(times)
+        self.rest = ahead(self.window, self.times, now)
         if not self.first:
             if not self.dated:
                 raise _DoubtError("a batch without a time may be in no window")
@@ -211,8 +209,7 @@ class _Windows:
 
     def _next(self) -> _Part:
         """What to read next: first what nothing is known of, then what seems to have most ahead."""
-        now = self._now
-        part = max(self._todo, key=lambda part: part.weight(now))
+        part = max(self._todo, key=_Part.weight)
         self._todo.remove(part)
         return part
 
@@ -227,7 +224,7 @@ class _Windows:
             if part.first:
                 raise
             raise _DoubtError from error
-        part.take(page)
+        part.take(page, self._now)
         self._how.on_page()
         if part.first:
             self._begun = part.reading.as_pass.begun
@@ -259,13 +256,11 @@ class _Windows:
         if self._in_vain > self._counted // _SHARE + _EACH * at_once:
             return ()
         idle = at_once - len(self._busy) - len(self._todo) - 1
-        now = self._now
-        rest = part.ahead(now)
-        if rest is None:
+        if (rest := part.rest) is None:
             # Of a window in no order nothing tells how long it is: the longer it was, the longer it may be.
             return how(parts=idle + 1, size=1) if idle > 0 and not pages & (pages - 1) else ()
         open_ones = (part, *self._todo, *self._busy.values())
-        fair = max(_SMALL, sum(item.ahead(now) or 0 for item in open_ones) / (2 * at_once))
+        fair = max(_SMALL, sum(item.rest or 0 for item in open_ones) / (2 * at_once))
         if pages == 1 and rest > 1.5 * fair:
             return how(parts=2 * at_once, size=fair)
         alike = (pages + rest) / (max(idle, 0) + 1)

@@ -35,9 +35,12 @@ class Console:
     quiet: bool = False
 
     def say(self, lines: Iterable[str]) -> None:
-        """People's text: on standard output, unless that belongs to a document."""
-        for line in lines:
-            echo(line, err=self.quiet)
+        """People's text: on standard output, unless that belongs to a document.
+
+        It goes out as one: a system call for each line of a long plan takes longer than to make the lines.
+        """
+        if said := list(map(_no_command, lines)):
+            click.echo("\n".join(said), err=self.quiet)
 
     def note(self, line: str) -> None:
         """Something beside what was asked for."""

@@ -29,6 +29,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
@@ -59,6 +60,7 @@ LARGEST_REFUSAL = 64 * 1024
 
 #: Headers that services name a request in, the usual one first.
 _REQUEST_ID = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id", "cf-ray")
+_REQUEST_IDS = frozenset(_REQUEST_ID)
 
 _SECONDS = re.compile(r"-?\d{1,9}(\.\d{1,9})?", re.ASCII)
 _EPOCH_SECONDS = re.compile(r"\d{10}(\.\d{1,9})?", re.ASCII)
@@ -86,10 +88,11 @@ class Reply:
 
     Attributes:
         where: the request, for errors: its method and address without the query.
-        reason: the status in words, as the service or the standard has them.
+        reason: of a refusal, the status in words, as the service or the standard has them.
         body: unpacked; of a refusal only its beginning.
         request_id: the service's own name for the request, or "".
-        retry_after: seconds to wait as the service said; None when it did not say, or made no sense.
+        retry_after: of a refusal, seconds to wait as the service said; None when it did not say, or made no
+            sense.
         location: where a redirect points, cut short; it is never followed.
         asked: by the monotonic clock, when the request's turn had come.
     """
@@ -232,12 +235,17 @@ class Transport:
     async def _read(self, response: httpx.Response, where: str) -> Reply:
         try:
             self._take_date(response)
-            return Reply(
+            reply = Reply(
                 status=response.status_code,
                 where=where,
-                reason=one_line(self._redacted(response.reason_phrase)),
                 body=self._shown(response).body(await _body(response, where)),
                 request_id=self._request_id(response),
+            )
+            if response.is_success:
+                return reply
+            return replace(
+                reply,
+                reason=one_line(self._redacted(response.reason_phrase)),
                 retry_after=self._retry_after(response),
                 location=one_line(self._redacted(response.headers.get("location", ""))),
             )
@@ -260,8 +268,9 @@ class Transport:
             self._dated = (date, self._clock.monotonic())
 
     def _request_id(self, response: httpx.Response) -> str:
-        names = (response.headers.get(name, "") for name in _REQUEST_ID)
-        return one_line(self._redacted(next(filter(None, names), "")), 100)
+        there = _REQUEST_IDS.intersection(response.headers)
+        names = (response.headers[name] for name in _REQUEST_ID if name in there)
+        return one_line(self._redacted(next(filter(None, names), "")), 100) if there else ""
 
     def _retry_after(self, response: httpx.Response) -> float | None:
         text = response.headers.get("retry-after", "").strip()
@@ -379,6 +388,7 @@ async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes
             return
 
 
+@lru_cache(maxsize=4)  # a scan has some hundred replies of one second
 def _http_date(text: str) -> datetime | None:
     """A date as HTTP writes them, in UTC; None for anything else."""
     try:

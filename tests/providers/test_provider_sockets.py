@@ -13,7 +13,6 @@ import pytest
 from provider_limiter import many_turns
 from provider_sockets import Connection, Serve, StillClock, answer, drip, serving
 
-from reconciler.adapters.providers import transport
 from reconciler.adapters.providers.connection import connect
 from reconciler.adapters.providers.llamacloud import LlamaCloud
 from reconciler.model.batch import Batch, JobType, Key, Status
@@ -246,7 +245,7 @@ def test_a_reply_that_drips_in_for_ever_is_given_up_on() -> None:
 
 
 def test_a_body_without_end_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LARGEST_REPLY", 3 * 1024 * 1024)
+    monkeypatch.setattr(bodies, "LARGEST_REPLY", 3 * 1024 * 1024)
 
     async def serve(connection: Connection) -> None:
         await connection.request()
@@ -261,7 +260,7 @@ def test_a_body_without_end_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_small_body_that_unpacks_into_a_huge_one_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LARGEST_REPLY", 1024 * 1024)
+    monkeypatch.setattr(bodies, "LARGEST_REPLY", 1024 * 1024)
     bomb = gzip.compress(b" " * 100_000_000)
 
     async def serve(connection: Connection) -> None:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import zlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -33,13 +32,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
+from reconciler.adapters.providers.bodies import UnknownPackingError, body
 from reconciler.adapters.providers.connection import Line
 from reconciler.adapters.providers.redaction import Redaction
 from reconciler.adapters.providers.wording import one_line
 from reconciler.model.errors import NotSentError, ServiceError, UnavailableError, UnexpectedReplyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     import httpx
 
@@ -51,12 +51,6 @@ _LOG = logging.getLogger(__name__)
 
 #: Seconds for one request as a whole, so that a reply that drips in forever ends too.
 DEADLINE = 120.0
-
-#: Bytes of a reply, unpacked. A page of 100 batches has some 100 KB.
-LARGEST_REPLY = 32 * 1024 * 1024
-
-#: Bytes that are read of a refusal's text; the rest of it is left unread.
-LARGEST_REFUSAL = 64 * 1024
 
 #: Headers that services name a request in, the usual one first.
 _REQUEST_ID = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "x-trace-id", "cf-ray")
@@ -179,28 +173,25 @@ class Transport:
             UnexpectedReplyError: the reply is larger or packed otherwise than a client can take.
         """
         where = f"{request.method} {self._endpoint}{request.path}"
-        query = urlencode(request.query)
         async with self._limiter.turn(urgent=objection is not None) as turn:
             if objection is not None and (why := objection()):
                 raise WithheldError(why)
             begun = self._clock.monotonic()
             try:
-                reply = await self._exchange(request, where, objection)
+                reply = await self._exchange(request, where, begun, objection)
             except ServiceError as error:
                 turn.failed()
-                _LOG.debug("%s?%s: %s (%s)", where, query, error.what, error.why)
+                _LOG.debug("%s?%s: %s (%s)", where, urlencode(request.query), error.what, error.why)
                 raise
             turn.answered(reply.status, reply.retry_after)
-            reply = replace(reply, asked=begun)
-        took = 1000 * (self._clock.monotonic() - begun)
-        _LOG.debug(
-            "%s?%s: %d, %d bytes, %.0f ms, request %s",
-            *(where, query, reply.status, len(reply.body), took, reply.request_id or "unnamed"),
-        )
+        if _LOG.isEnabledFor(logging.DEBUG):
+            took = 1000 * (self._clock.monotonic() - begun)
+            said = (reply.status, len(reply.body), took, reply.request_id or "unnamed")
+            _LOG.debug("%s?%s: %d, %d bytes, %.0f ms, request %s", where, urlencode(request.query), *said)
         return reply
 
     async def _exchange(
-        self, request: Request, where: str, objection: Callable[[], str] | None = None
+        self, request: Request, where: str, begun: float, objection: Callable[[], str] | None = None
     ) -> Reply:
         import httpx
 
@@ -216,7 +207,7 @@ class Transport:
             raise NotSentError("the request cannot be written", where=where, why=str(error)) from error
         try:
             async with asyncio.timeout(self.deadline):
-                return await self._read(await sent, where)
+                return await self._read(await sent, where, begun)
         except (
             httpx.ConnectError,
             httpx.ConnectTimeout,
@@ -232,14 +223,15 @@ class Transport:
                 "the service did not answer", where=where, why=self._said(error)
             ) from self._cause(error)
 
-    async def _read(self, response: httpx.Response, where: str) -> Reply:
+    async def _read(self, response: httpx.Response, where: str, begun: float) -> Reply:
         try:
             self._take_date(response)
             reply = Reply(
                 status=response.status_code,
                 where=where,
-                body=self._shown(response).body(await _body(response, where)),
+                body=self._shown(response).body(await body(response, where)),
                 request_id=self._request_id(response),
+                asked=begun,
             )
             if response.is_success:
                 return reply
@@ -249,7 +241,7 @@ class Transport:
                 retry_after=self._retry_after(response),
                 location=one_line(self._redacted(response.headers.get("location", ""))),
             )
-        except _UnknownPackingError as error:
+        except UnknownPackingError as error:
             # Not chained: the header may repeat the key.
             why = f"it is packed as {one_line(self._redacted(str(error)), 40)}, which was not asked for"
             raise UnexpectedReplyError(
@@ -321,71 +313,6 @@ def _last_check(objection: Callable[[], str]) -> Callable[[str, object], Awaitab
             raise WithheldError(why)
 
     return trace
-
-
-async def _body(response: httpx.Response, where: str) -> bytes:
-    """The body, unpacked and bounded.
-
-    A refusal's status stands even if its text is lost (C4): of that, what came is taken.
-    """
-    if response.is_success:
-        return await _whole(response, where)
-    import httpx
-
-    body = bytearray()
-    try:
-        async for chunk in _unpacked(response, LARGEST_REFUSAL):
-            body += chunk
-    except (httpx.HTTPError, OSError, zlib.error, _UnknownPackingError):
-        pass
-    return bytes(body[:LARGEST_REFUSAL])
-
-
-async def _whole(response: httpx.Response, where: str) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in _unpacked(response, LARGEST_REPLY):
-            body += chunk
-    except zlib.error as error:
-        why = f"it is no gzip: {one_line(str(error))}"
-        raise UnexpectedReplyError(
-            "the reply cannot be unpacked", where=where, why=why, status=response.status_code
-        ) from error
-    if len(body) > LARGEST_REPLY:
-        raise UnexpectedReplyError(
-            "the reply is too large",
-            where=where,
-            why=f"more than {LARGEST_REPLY // 1024 // 1024} MiB",
-            status=response.status_code,
-        )
-    return bytes(body)
-
-
-class _UnknownPackingError(Exception):
-    """A Content-Encoding other than gzip."""
-
-
-async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes]:
-    """Chunks of the body, unpacked by hand so that a small one cannot become a huge one.
-
-    Ends as soon as more than ``limit`` bytes were given.
-    """
-    if response.is_stream_consumed:
-        # A transport that is no network, such as a test's, brings the body whole.
-        yield response.content[: limit + 1]
-        return
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise _UnknownPackingError(response.headers["content-encoding"])
-    unzip = None if encoding == "identity" else zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    given = 0
-    async for packed in response.aiter_raw():
-        left = limit + 1 - given
-        chunk = packed[:left] if unzip is None else unzip.decompress(packed, left)
-        given += len(chunk)
-        yield chunk
-        if given > limit:
-            return
 
 
 @lru_cache(maxsize=4)  # a scan has some hundred replies of one second

@@ -13,6 +13,7 @@ import pytest
 from provider_limiter import many_turns
 from provider_sockets import Connection, Serve, StillClock, answer, drip, serving
 
+from reconciler.adapters.providers import bodies
 from reconciler.adapters.providers.connection import connect
 from reconciler.adapters.providers.llamacloud import LlamaCloud
 from reconciler.model.batch import Batch, JobType, Key, Status

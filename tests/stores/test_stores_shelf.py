@@ -230,6 +230,14 @@ def test_entries_that_the_pattern_does_not_know_stand_anywhere_between_those_tha
         _alike(text)
 
 
+def test_entries_that_stand_in_two_places_are_refused() -> None:
+    text = write_lock(Lock(lineage="l", entries=MANY))
+    for between in (f"{shelf.OPENS}\n}},\n", f'{shelf.OPENS}\n"k": {{\n}}\n}},\n'):
+        twice = text.replace(shelf.OPENS, between + shelf.OPENS)
+        assert isinstance(_came_to(read_lock, twice), str)
+        _alike(twice)
+
+
 def test_an_entry_within_an_entry_is_none() -> None:
     text = write_lock(Lock(lineage="l", entries=MANY))
     line = next(line for line in text.split("\n") if "dir-7 " in line).removesuffix(",")

@@ -104,9 +104,9 @@ def read_lock(text: str, file: str) -> Lock:
 def _split(text: str) -> tuple[str, int, int] | None:
     """A lockfile without its entries, and from where to where they stand; None where they do not stand so."""
     opens, closes = f"\n{OPENS}\n", "\n".join(["", *CLOSES])
-    if text.count(opens) != 1 or not text.endswith(closes):
+    if (at := text.find(opens)) < 0 or not text.endswith(closes):
         return None
-    begin, end = text.index(opens) + len(opens), len(text) - len(closes)
+    begin, end = at + len(opens), len(text) - len(closes)
     return text[:begin] + closes[1:], begin, end
 
 

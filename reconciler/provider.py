@@ -48,7 +48,7 @@ from reconciler.model.kind import (
     Means,
     WatchedKind,
 )
-from reconciler.model.ports import Creator, Listing, Page, Watcher
+from reconciler.model.ports import Creator, Listing, Page, Rows, Watcher
 from reconciler.model.watched import FileOutcome, FileStatus, JobOutcome, Watched, WatchedId
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ __all__ = [
     "PaymentError",
     "RateLimitedError",
     "Rejected",
+    "Rows",
     "SendOutcome",
     "ServiceError",
     "SettingsError",

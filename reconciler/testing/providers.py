@@ -26,7 +26,7 @@ from reconciler.model.intent import (
     Unanswered,
     Withheld,
 )
-from reconciler.model.ports import Creator, Listing
+from reconciler.model.ports import Creator, Listing, Page
 from reconciler.model.watched import JobOutcome
 from reconciler.testing.stands import ProviderStand, Trouble
 
@@ -206,6 +206,20 @@ class ProviderContract:
                 for listing, fits in _filters(one):
                     found = {item.id for item in await everything(provider, listing) if item.created_at}
                     assert found == {item.id for item in whole if fits(item)}, f"not exact: {listing}"
+
+        self._try(tmp_path, scenario)
+
+    def test_what_a_listing_is_about_leaves_no_row_out(self, tmp_path: Path) -> None:
+        """Batches of other directories may be missing, but no row: else nothing shows that it is whole."""
+
+        async def scenario(stand: ProviderStand, provider: Creator) -> None:
+            made = [await created(provider, key) for key in stand.works()]
+            about = frozenset({made[0].key.directory})
+            pages = await all_pages(provider, Listing(about=about))
+            shown = {batch.id for page in pages for batch in page.batches}
+            assert shown >= {batch.id for batch in made if batch.key.directory in about}
+            rows = sorted(name for page in pages for name in page.listed.ids)
+            assert rows == sorted(batch.id for batch in made), "a page tells of each row"
 
         self._try(tmp_path, scenario)
 
@@ -420,13 +434,18 @@ async def created(provider: Creator, key: Key) -> Batch:
 
 
 async def everything(provider: Creator, listing: Listing | None = None) -> list[Batch]:
+    """All batches of a listing."""
+    return [batch for page in await all_pages(provider, listing or Listing()) for batch in page.batches]
+
+
+async def all_pages(provider: Creator, listing: Listing) -> list[Page]:
     """All pages of a listing."""
-    found: list[Batch] = []
+    found: list[Page] = []
     token: str | None = None
     seen: set[str] = set()
     for _ in range(_MOST_PAGES):
-        page = await provider.list_page(listing or Listing(), token)
-        found += page.batches
+        page = await provider.list_page(listing, token)
+        found.append(page)
         token = page.next
         if token is None:
             return found

@@ -248,6 +248,19 @@ class EmptyWhenRefused(ShelfProvider):
             return Page((), None)
 
 
+class ShowsOnlyWhatItIsAbout(ShelfProvider):
+    async def list_page(self, listing: Listing, token: str | None) -> Page:
+        page = await super().list_page(listing, token)
+        about = listing.about
+        return page._replace(batches=[b for b in page.batches if about is None or b.key.directory in about])
+
+
+class ShowsNothingWithRows(ShelfProvider):
+    async def list_page(self, listing: Listing, token: str | None) -> Page:
+        page = await super().list_page(listing, token)
+        return page if listing.about is None else page._replace(batches=(), rows=page.listed)
+
+
 class CancelsWhatHasEnded(ShelfProvider):
     async def cancel(self, batch: str) -> Batch:
         return (await super().cancel(batch))._replace(status=Status.CANCELLED)
@@ -383,6 +396,8 @@ _BROKEN: list[tuple[str, type[ShelfProvider], Trouble | None]] = [
     ("test_what_the_service_does_not_know_is_not_found", UnknownHasNoFiles, None),
     ("test_a_read_that_meets_a_passing_trouble_is_tried_again", ReadsOnce, Trouble.THROTTLED),
     ("test_a_listing_that_cannot_be_had_is_an_error_and_never_empty", EmptyWhenRefused, None),
+    ("test_what_a_listing_is_about_leaves_no_row_out", ShowsOnlyWhatItIsAbout, None),
+    ("test_what_a_listing_is_about_leaves_no_row_out", ShowsNothingWithRows, None),
     ("test_cancelling_what_has_ended_gives_it_as_it_is", CancelsWhatHasEnded, None),
     ("test_cancelling_what_has_ended_gives_it_as_it_is", RefusesToCancelWhatHasEnded, None),
     ("test_cancelling_what_runs_gives_that_batch", CancelsAnother, None),

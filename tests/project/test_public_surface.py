@@ -24,7 +24,7 @@ _PROVIDER = """
 SECRET AuthenticationError Batch Block Configuration Created CreatingKind Creator Directory
 DirectoryFile FileCounts FileOutcome FileResult FileStatus ForbiddenError InstalledKind
 InvalidRequestError JobOutcome JobType Key Link Listing Means NotFoundError NotSent NotSentError Page
-PaymentError RateLimitedError Rejected SendOutcome ServiceError SettingsError Status Throttled Unanswered
+PaymentError RateLimitedError Rejected Rows SendOutcome ServiceError SettingsError Status Throttled Unanswered
 UnavailableError UnexpectedReplyError Watched WatchedId WatchedKind Watcher Withheld
 """
 _TESTING = "ProviderContract ProviderStand Trouble WatcherContract WatcherStand borrowed connected watching"

@@ -228,16 +228,17 @@ def _read(key: Key, line: str) -> Entry:
         None if created is None else datetime.fromisoformat(created),
         None if updated is None else datetime.fromisoformat(updated),
         None if reason is None else Evidence(intern(reason), _moment(after), inputs, configuration),
-        files=None if total is None else FileCounts(int(total), int(failed)),
+        None,  # no alias: such a line is none that fits
+        None if total is None else FileCounts(int(total), int(failed)),
     )
     return Entry(
-        key=key,
+        key,
         # Equal texts are kept once: that saves a tenth of the memory of a plan.
-        address=Address(intern(set_name), key.directory if directory == key.directory else directory),
-        current=name,
-        batches=(batch,),
-        on_remove=OnRemove.CANCEL if removed else OnRemove.KEEP,
-        directory_name=directory_name or "",
+        Address(intern(set_name), key.directory if directory == key.directory else directory),
+        name,
+        (batch,),
+        OnRemove.CANCEL if removed else OnRemove.KEEP,
+        directory_name or "",
     )
 
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 #: All of a project.
 _PROJECT = Listing()
 
-#: Pages that are read plainly first: a project with no more pays nothing for windows. One page where so many
-#: requests are allowed, that is, so many looks saved, that some in vain do not matter beside the time.
+#: Pages that are read plainly first: a project with no more pays nothing for windows. One page where a scan
+#: stands for the looks at so many directories that some requests in vain do not matter beside the time.
 _PLAIN = 3
 _MANY = 1_000
 
@@ -250,7 +250,7 @@ class _Windows:
         pages, at_once = part.times.pages, self._how.at_once
         how = partial(cut, part.window, part.times, self._now)
         if part.first:
-            if pages != (1 if self._how.most >= _MANY else _PLAIN) or not part.dated:
+            if pages != (1 if len(self._how.listing.about or ()) >= _MANY else _PLAIN) or not part.dated:
                 return ()
             return how(parts=at_once if part.times.order.sorted else 2 * at_once, size=pages)
         if self._in_vain > self._counted // _SHARE + _EACH * at_once:

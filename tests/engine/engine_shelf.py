@@ -119,7 +119,7 @@ class Shelf:
         self,
         *,
         at_once: int = 8,
-        most: int = 999,
+        most: int = 1000,
         keep: Callable[[Batch], bool] = lambda _: True,
         listing: Listing = ALL,
     ) -> Pass | Unknown:

@@ -72,7 +72,7 @@ def test_o4_what_a_scan_costs(times: Sequence[datetime], order: str, requests: i
     assert shelf.most_inside <= 8
 
 
-# Where a thousand requests are allowed, windows begin after the first page.
+# Where a scan stands for looks at a thousand directories, windows begin after the first page.
 @pytest.mark.parametrize(
     ("times", "order", "requests", "turns"),
     [
@@ -88,9 +88,12 @@ def test_o4_what_a_scan_in_place_of_a_thousand_looks_costs(
     times: Sequence[datetime], order: str, requests: int, turns: int
 ) -> None:
     shelf = Shelf(times=times, order=order, page_size=10)
+    directories = frozenset(f"dir-{number}" for number in range(1_000 - len(times)))
+    about = directories.union(batch.key.directory for batch in shelf.batches)
 
-    scan = shelf.scan(at_once=16, most=1_000)
+    scan = shelf.scan(at_once=16, listing=Listing(about=about))
 
+    assert len(about) == 1_000
     assert isinstance(scan, Pass)
     assert scan.batches.keys() == {batch.id for batch in shelf.batches}
     assert (shelf.requests, round(shelf.time.seconds / LATENCY)) == (requests, turns)
@@ -233,6 +236,20 @@ def test_o4_what_speaks_against_windows_has_the_scan_read_whole(shelf: Shelf, pl
     assert isinstance(scan, Pass)
     assert scan.batches.keys() == {batch.id for batch in shelf.batches}
     assert shelf.requests - shelf.windows == plain
+
+
+@pytest.mark.parametrize("most", [1_000, 10_000])
+def test_o4_a_scan_of_everything_sees_what_has_no_time_on_its_first_three_pages(most: int) -> None:
+    """However many requests it may take: `drift` and `export` have nothing else to find it by."""
+    for index in (5, 15, 25):
+        times: list[datetime | None] = [*map(ago, range(1_000))]
+        times[index] = None
+        shelf = Shelf(times=times, page_size=10)
+
+        scan = shelf.scan(at_once=16, most=most)
+
+        assert isinstance(scan, Pass)
+        assert len(scan.batches) == 1_000
 
 
 def test_o4_what_was_seen_once_has_to_be_in_the_windows() -> None:

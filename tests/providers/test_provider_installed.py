@@ -25,7 +25,7 @@ from reconciler.model.errors import (
 from reconciler.model.events import Warned
 from reconciler.model.intent import Created, Unanswered
 from reconciler.model.kind import Block, CreatingKind, Installed, Link, WatchedKind
-from reconciler.model.ports import Listing
+from reconciler.model.ports import Listing, Page, Rows
 from reconciler.model.project import ForeignProvider
 from reconciler.testing import ProviderContract, ProviderStand, WatcherContract, WatcherStand, borrowed
 
@@ -228,6 +228,24 @@ def test_a_batch_of_another_service_is_not_taken_for_one_of_this() -> None:
                 await ask()
 
     within(Kind(ShelfProvider(shelf)), reads)
+
+
+@pytest.mark.parametrize(
+    "rows", [Rows([], []), Rows(["bat-1"], []), Rows(["bat-2", "bat-3"], [None, None])], ids=str
+)
+def test_rows_that_cannot_be_those_of_a_page_are_not_believed(rows: Rows) -> None:
+    class Leaving(ShelfProvider):
+        async def list_page(self, listing: Listing, token: str | None) -> Page:
+            return (await super().list_page(listing, token))._replace(rows=rows)
+
+    shelf = Shelf()
+    shelf.make(ShelfStand(ShelfProvider).works()[0])
+
+    async def read(provider: Creator) -> None:
+        with pytest.raises(UnexpectedReplyError, match="a page's rows are not those of its batches"):
+            await provider.list_page(Listing(), None)
+
+    within(Kind(Leaving(shelf)), read)
 
 
 def test_an_error_keeps_its_class_and_loses_its_secrets() -> None:

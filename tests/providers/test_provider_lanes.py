@@ -17,7 +17,7 @@ from reconciler.adapters.providers.connection import Line, connect
 from reconciler.adapters.providers.lanes import Lanes
 from reconciler.adapters.providers.llamacloud import LlamaCloud
 from reconciler.model.batch import JobType, Key
-from reconciler.model.errors import NotFoundError, ServiceError, SettingsError
+from reconciler.model.errors import NotFoundError, NotSentError, ServiceError, SettingsError
 from reconciler.model.intent import Rejected
 from reconciler.model.ports import Listing
 
@@ -100,13 +100,13 @@ def test_what_is_asked_has_the_headers_of_all_requests() -> None:
 
 def test_every_read_has_a_lane_and_a_create_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     over_lanes: list[str] = []
-    get = Lanes.get
+    build = Lanes.build
 
-    async def noted(self: Lanes, path: str, query: Iterable[tuple[str, str]]) -> object:
+    def noted(self: Lanes, path: str, query: Iterable[tuple[str, str]]) -> object:
         over_lanes.append(path)
-        return await get(self, path, query)
+        return build(self, path, query)
 
-    monkeypatch.setattr(Lanes, "get", noted)
+    monkeypatch.setattr(Lanes, "build", noted)
 
     async def serve(connection: Connection) -> None:
         while True:
@@ -146,6 +146,47 @@ def test_a_lane_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.Mon
             await connection.send(answer("200 OK", EMPTY))
 
     assert asked(serve, 3, lanes=True) == (["()"] * 3, 3)
+
+
+def test_lanes_that_a_burst_left_behind_are_closed_by_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended, all_there, all_closed = 0, 0, asyncio.Event(), asyncio.Event()
+
+    async def serve(connection: Connection) -> None:
+        nonlocal begun, ended
+        try:
+            while True:
+                await connection.request()
+                begun += 1
+                if begun == 4:
+                    all_there.set()
+                await all_there.wait()
+                await connection.send(answer("200 OK", EMPTY))
+        except asyncio.IncompleteReadError:
+            ended += 1
+            if ended == 4:
+                all_closed.set()
+
+    async def scenario() -> int:
+        async with serving(serve) as server, cloud(server.where) as provider:
+            await asyncio.gather(*(provider.list_page(Listing(), None) for _ in range(4)))
+            monkeypatch.setattr("reconciler.adapters.providers.lanes._LONGEST_IDLE", 0.0)
+            await provider.list_page(Listing(), None)
+            await all_closed.wait()
+            return len(server.accepted)
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == 5
+
+
+def test_what_cannot_be_written_in_a_query_was_not_sent() -> None:
+    """Half a surrogate pair: a name from a service may be one."""
+
+    async def scenario(*, lanes: bool) -> None:
+        async with cloud("http://127.0.0.1:9", lanes=lanes) as provider:
+            with pytest.raises(NotSentError, match="the request cannot be written"):
+                await provider.list_page(Listing(directory="\ud800"), None)
+
+    asyncio.run(scenario(lanes=True))
+    asyncio.run(scenario(lanes=False))
 
 
 FAILURES: dict[str, bytes | None] = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 import string
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from reconciler.adapters.stores import lockfile, shelf
 from reconciler.adapters.stores.lockfile import read_lock, write_lock
+from reconciler.adapters.stores.postgres.rows import _read_entries
 from reconciler.adapters.stores.shelf import Shelf
 from reconciler.model.batch import Address, FileCounts, JobType, Key, Status
 from reconciler.model.errors import StateError
@@ -236,6 +239,17 @@ def test_entries_that_stand_in_two_places_are_refused() -> None:
         twice = text.replace(shelf.OPENS, between + shelf.OPENS)
         assert isinstance(_came_to(read_lock, twice), str)
         _alike(twice)
+
+
+def test_a_row_of_a_table_that_is_two_entries_is_refused() -> None:
+    first, second = (shelf.row(entry.key, entry) for entry in (_entry(1), _entry(2)))
+    name, one = first.split(": ", 1)
+    rows = [(json.loads(name), f"{one},\n{second}")]
+    connection: Any = SimpleNamespace(execute=lambda *_: SimpleNamespace(fetchall=lambda: rows))
+    with pytest.raises(StateError, match="table entries, key https"):
+        _read_entries(connection, "p", "database")
+    rows[:] = [(json.loads(name), one)]
+    assert _read_entries(connection, "p", "database") == {_entry(1).key: _entry(1)}
 
 
 def test_an_entry_within_an_entry_is_none() -> None:

@@ -212,6 +212,10 @@ class _HeldCreator(_Held):
         page = await self._asked(self._creator.list_page(listing, token))
         for batch in page.batches:
             self._hold(batch)
+        ids, times = page.listed
+        if len(ids) != len(times) or not {batch.id for batch in page.batches}.issubset(ids):
+            # What a page leaves out would then be taken for all that there is (O5).
+            raise self._error(ValueError("a page's rows are not those of its batches, and a time for each"))
         return page
 
     async def get(self, batch: str) -> Batch:

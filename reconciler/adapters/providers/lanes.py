@@ -12,6 +12,8 @@ Kept here: no redirect is followed, as everywhere, and httpcore's errors are rai
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
@@ -48,23 +50,30 @@ class Lanes:
         self._headers = [(b"Host", url.netloc), *headers.raw]
         self._tls = tls
         self._extensions = {"timeout": dict(timeouts)}
-        self._idle: list[httpcore.AsyncHTTPConnection] = []
+        self._idle: deque[tuple[float, httpcore.AsyncHTTPConnection]] = deque()
 
-    async def get(self, path: str, query: Iterable[tuple[str, str]]) -> httpx.Response:
-        """Ask; the reply's body is not read yet, and closing the reply frees its lane.
+    def build(self, path: str, query: Iterable[tuple[str, str]]) -> httpcore.Request:
+        """A read, to be sent.
 
         Raises:
-            httpx.HTTPError: as httpx's client would raise it.
+            UnicodeError: what is asked has half a surrogate pair, or a path that is not encoded.
         """
         asked = urlencode([*query], quote_via=quote)
-        target = (f"{path}?{asked}" if asked else path).encode()
+        target = (f"{path}?{asked}" if asked else path).encode("ascii")
         url = httpcore.URL(
             scheme=self._origin.scheme,
             host=self._origin.host,
             port=self._origin.port,
             target=self._path + target,
         )
-        request = httpcore.Request("GET", url, headers=self._headers, extensions=self._extensions)
+        return httpcore.Request("GET", url, headers=self._headers, extensions=self._extensions)
+
+    async def send(self, request: httpcore.Request) -> httpx.Response:
+        """Ask; the reply's body is not read yet, and closing the reply frees its lane.
+
+        Raises:
+            httpx.HTTPError: as httpx's client would raise it.
+        """
         lane = await self._lane()
         try:
             with _as_httpx():
@@ -80,22 +89,23 @@ class Lanes:
     async def aclose(self) -> None:
         """Close what is open."""
         while self._idle:
-            await self._idle.pop().aclose()
+            await self._idle.pop()[1].aclose()
 
     async def _lane(self) -> httpcore.AsyncHTTPConnection:
         """The connection that was used last, unless the service closed it meanwhile; else another."""
+        too_old = time.monotonic() - _LONGEST_IDLE
+        while self._idle and self._idle[0][0] <= too_old:
+            await self._idle.popleft()[1].aclose()
         while self._idle:
-            lane = self._idle.pop()
+            _, lane = self._idle.pop()
             if lane.is_available() and not lane.has_expired():
                 return lane
             await lane.aclose()
-        return httpcore.AsyncHTTPConnection(
-            self._origin, ssl_context=self._tls, keepalive_expiry=_LONGEST_IDLE
-        )
+        return httpcore.AsyncHTTPConnection(self._origin, ssl_context=self._tls)
 
     def free(self, lane: httpcore.AsyncHTTPConnection) -> None:
         """Take a lane back whose reply was closed."""
-        self._idle.append(lane)
+        self._idle.append((time.monotonic(), lane))
 
 
 class _Body(httpx.AsyncByteStream):

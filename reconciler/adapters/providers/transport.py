@@ -181,13 +181,13 @@ class Transport:
                 reply = await self._exchange(request, where, begun, objection)
             except ServiceError as error:
                 turn.failed()
-                _LOG.debug("%s?%s: %s (%s)", where, urlencode(request.query), error.what, error.why)
+                _LOG.debug("%s?%s: %s (%s)", where, _shown_query(request), error.what, error.why)
                 raise
             turn.answered(reply.status, reply.retry_after)
         if _LOG.isEnabledFor(logging.DEBUG):
             took = 1000 * (self._clock.monotonic() - begun)
             said = (reply.status, len(reply.body), took, reply.request_id or "unnamed")
-            _LOG.debug("%s?%s: %d, %d bytes, %.0f ms, request %s", where, urlencode(request.query), *said)
+            _LOG.debug("%s?%s: %d, %d bytes, %.0f ms, request %s", where, _shown_query(request), *said)
         return reply
 
     async def _exchange(
@@ -199,7 +199,7 @@ class Transport:
         lanes: Lanes | None = getattr(client, "lanes", None) if request.method == "GET" else None
         try:
             if lanes is not None:
-                sent = lanes.get(request.path, request.query)
+                sent = lanes.send(lanes.build(request.path, request.query))
             else:
                 built = _built(client, request, objection)
                 sent = client.send(built, stream=True, follow_redirects=False)
@@ -288,6 +288,10 @@ class Transport:
     def _cause(self, error: Exception) -> Exception | None:
         """The error to chain, unless its message repeats the key, as a hostile status line could."""
         return error if self._redacted(str(error)) == str(error) else None
+
+
+def _shown_query(request: Request) -> str:
+    return urlencode(request.query, errors="replace")
 
 
 def _built(client: httpx.AsyncClient, request: Request, objection: Callable[[], str] | None) -> httpx.Request:

@@ -185,10 +185,10 @@ def _read_entries(connection: Connection, project: str, shown: str) -> Mapping[K
     shelf = Shelf()
     try:
         shelf.take(",\n".join([f"{canonical(name)}: {text}" for name, text in rows]))
+        if len(shelf) == len(rows):  # else a row is no entry, but two
+            return shelf
     except (ValueError, RecursionError):
         pass  # which one it is, is found below
-    else:
-        return shelf
     entries: dict[Key, Entry] = {}
     for name, text in rows:
         try:

@@ -164,21 +164,19 @@ format_option = click.option(
     help="What standard output gets: text for people, or one JSON document.",
 )
 
-parallelism_option = click.option(
-    "--parallelism",
-    type=click.IntRange(1, 256),
-    default=PARALLELISM,
-    show_default=True,
-    help="How many creates and other requests may be under way at once.",
-)
 
-reading_option = click.option(
-    "--parallelism",
-    type=click.IntRange(1, 256),
-    default=READING,
-    show_default=True,
-    help="How many requests may be under way at once.",
-)
+def _at_once(default: int, what: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--parallelism",
+        type=click.IntRange(1, 256),
+        default=default,
+        show_default=True,
+        help=f"How many {what} may be under way at once.",
+    )
+
+
+parallelism_option = _at_once(PARALLELISM, "creates and other requests")
+reading_option = _at_once(READING, "requests")
 
 since_option = click.option(
     "--since", callback=moment, metavar="TIME", help="Created then or later: RFC 3339, or 3d ago."

@@ -148,19 +148,30 @@ def test_a_lane_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.Mon
     assert asked(serve, 3, lanes=True) == (["()"] * 3, 3)
 
 
-def test_lanes_that_a_burst_left_behind_are_closed_by_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, ended, all_there, all_closed = 0, 0, asyncio.Event(), asyncio.Event()
+def four_at_once() -> Serve:
+    """Answers nobody until four have asked, and from then on everybody."""
+    begun, all_there = 0, asyncio.Event()
 
     async def serve(connection: Connection) -> None:
-        nonlocal begun, ended
+        nonlocal begun
+        while True:
+            await connection.request()
+            begun += 1
+            if begun == 4:
+                all_there.set()
+            await all_there.wait()
+            await connection.send(answer("200 OK", EMPTY))
+
+    return serve
+
+
+def test_lanes_that_a_burst_left_behind_are_closed_by_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, all_closed, at_once = 0, asyncio.Event(), four_at_once()
+
+    async def serve(connection: Connection) -> None:
+        nonlocal ended
         try:
-            while True:
-                await connection.request()
-                begun += 1
-                if begun == 4:
-                    all_there.set()
-                await all_there.wait()
-                await connection.send(answer("200 OK", EMPTY))
+            await at_once(connection)
         except asyncio.IncompleteReadError:
             ended += 1
             if ended == 4:
@@ -241,20 +252,8 @@ def test_a_page_that_drips_in_for_ever_is_given_up_on() -> None:
 
 
 def test_as_many_lanes_are_open_as_pages_are_read_at_once() -> None:
-    begun, all_there = 0, asyncio.Event()
-
-    async def serve(connection: Connection) -> None:
-        nonlocal begun
-        while True:
-            await connection.request()
-            begun += 1
-            if begun == 4:
-                all_there.set()
-            await all_there.wait()
-            await connection.send(answer("200 OK", EMPTY))
-
     async def scenario() -> int:
-        async with serving(serve) as server, cloud(server.where) as provider:
+        async with serving(four_at_once()) as server, cloud(server.where) as provider:
             for _ in range(2):
                 await asyncio.gather(*(provider.list_page(Listing(), None) for _ in range(4)))
             return len(server.accepted)

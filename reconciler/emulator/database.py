@@ -140,13 +140,21 @@ class Database:
     def _version(self, connection: sqlite3.Connection) -> int:
         """Give the format of the tables. 0: the file is new, or its maker was killed."""
         connection.execute("PRAGMA synchronous=NORMAL")
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        # As of one moment: its maker may be done between one question and the next, and what is half of it
+        # looks like another program's.
+        connection.execute("BEGIN")
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
         if application == _APPLICATION:
             if version > FORMAT:
                 raise DatabaseTooNewError(self._path, found=version, supported=FORMAT)
             return int(version)
-        if application or version or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if application or version or tables:
             raise DatabaseUnusableError(self._path, "it is another program's database")
         return 0
 

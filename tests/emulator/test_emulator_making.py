@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from reconciler.emulator.database import Database
 from reconciler.emulator.errors import DatabaseUnusableError
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
 

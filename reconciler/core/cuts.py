@@ -102,6 +102,7 @@ class Times:
 
     Attributes:
         order: in which they came.
+        dated: whether all rows had one.
         pages: on how many pages they came.
         sample: some of them.
         ends: the oldest and the newest, if there were any.
@@ -109,6 +110,7 @@ class Times:
 
     def __init__(self) -> None:
         self.order = Order()
+        self.dated = True
         self.pages = 0
         self.sample: list[datetime] = []
         self.ends: tuple[datetime, datetime] | None = None
@@ -118,6 +120,7 @@ class Times:
         self.pages += 1
         self.order.take(times)
         known = dated(times)
+        self.dated = self.dated and len(known) == len(times)
         self.sample += known[: _SAMPLE - len(self.sample)]
         known += self.ends or ()
         self.ends = (min(known), max(known)) if known else None

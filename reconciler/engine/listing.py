@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from reconciler.core.cuts import Order
+from reconciler.core.cuts import Times
 from reconciler.model.errors import (
     AuthenticationError,
     ForbiddenError,
@@ -104,7 +104,7 @@ class Reading:
         pages: how many were read.
         done: whether the last page was.
         twice: whether an id came twice.
-        order: of all that came.
+        times: of all that came.
     """
 
     def __init__(self, listing: Listing, begun: float, keep: Callable[[Batch], bool] | None = None) -> None:
@@ -113,7 +113,7 @@ class Reading:
         self.ids: set[str] = set()
         self.pages = 0
         self.done = False
-        self.order = Order()
+        self.times = Times()
         self._keep = keep
         self._begun = begun
         self._token: str | None = None
@@ -148,7 +148,7 @@ class Reading:
         self.ids.update(ids)
         new = len(self.ids) - before
         self.twice |= new < len(ids)
-        self.order.take(times)
+        self.times.take(times)
         keep = self._keep
         self.batches |= {batch.id: batch for batch in page.batches if keep is None or keep(batch)}
         self._token, self.done = page.next, page.next is None
@@ -162,7 +162,7 @@ class Reading:
         looks once more. Looks by directory are what absence is believed by (C2, C5), they are short, and a
         few batches can come sorted by chance: there an id that comes twice is never believed.
         """
-        return self.twice and (self.listing.directory is not None or not self.order.sorted)
+        return self.twice and (self.listing.directory is not None or not self.times.order.sorted)
 
     @property
     def as_pass(self) -> Pass:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from reconciler.core.cuts import Times, Window, ahead, cut
+from reconciler.core.cuts import Window, ahead, cut
 from reconciler.engine.listing import FATAL, Pass, Reading, TooLong, read_pass
 from reconciler.model.errors import (
     InvalidRequestError,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from reconciler.core.cuts import Times
     from reconciler.model.batch import Batch
     from reconciler.model.ports import Clock, Page, Provider
 
@@ -124,9 +125,12 @@ class _Part:
     window: Window
     reading: Reading
     first: bool
-    times: Times = field(default_factory=Times)
-    dated: bool = True
     rest: float | None = None
+
+    @property
+    def times(self) -> Times:
+        """What its pages showed so far."""
+        return self.reading.times
 
     def weight(self) -> float:
         """How much it matters to read it soon."""
@@ -141,17 +145,17 @@ class _Part:
             _DoubtError: it is not what was asked for, or leads nowhere.
             UnexpectedReplyError: the same, where there is no window to blame for it.
         """
-        times = page.listed.times
-        self.dated &= None not in times
-        self.times.take(times)
+        why = self.reading.take(page)
+        if self.first:
+            if why:
+                raise UnexpectedReplyError(why)
+        elif not self.times.dated:
+            raise _DoubtError("a batch without a time may be in no window")
+        elif not all(map(self.window.holds, self.times.ends or ())):
+            raise _DoubtError("a batch is outside of its window")
+        elif why:
+            raise _DoubtError(why)
         self.rest = ahead(self.window, self.times, now)
-        if not self.first:
-            if not self.dated:
-                raise _DoubtError("a batch without a time may be in no window")
-            if not all(map(self.window.holds, self.times.ends or ())):
-                raise _DoubtError("a batch is outside of its window")
-        if why := self.reading.take(page):
-            raise UnexpectedReplyError(why) if self.first else _DoubtError(why)
 
 
 class _Windows:
@@ -250,7 +254,8 @@ class _Windows:
         pages, at_once = part.times.pages, self._how.at_once
         how = partial(cut, part.window, part.times, self._now)
         if part.first:
-            if pages != (1 if len(self._how.listing.about or ()) >= _MANY else _PLAIN) or not part.dated:
+            plain = 1 if len(self._how.listing.about or ()) >= _MANY else _PLAIN
+            if pages != plain or not part.times.dated:
                 return ()
             return how(parts=at_once if part.times.order.sorted else 2 * at_once, size=pages)
         if self._in_vain > self._counted // _SHARE + _EACH * at_once:

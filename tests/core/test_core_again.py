@@ -125,7 +125,7 @@ def test_a_new_set_has_a_name_of_its_own(name: str, taken: set[str], new: str) -
 
 def one(**change: object) -> Lock:
     item = ENTRIES[0]
-    return Lock(entries={item.key: item._replace(**change)})  # type: ignore[arg-type]
+    return Lock(entries={item.key: item._replace(**change)})  # type: ignore[arg-type]  # fields of a table
 
 
 UNDATED = ENTRIES[0].batches[0]._replace(created_at=None)

@@ -265,14 +265,14 @@ def test_what_only_one_branch_changed_is_as_it_has_it(part: str) -> None:
 
 
 def batch(name: str, status: Status = Status.RUNNING, hours: int = 0, **more: object) -> Recorded:
-    return Recorded(name, status, Origin.CREATED, START + timedelta(hours=hours))._replace(**more)  # type: ignore[arg-type]
+    return Recorded(name, status, Origin.CREATED, START + timedelta(hours=hours))._replace(**more)  # type: ignore[arg-type]  # fields of a table
 
 
 def entry(*there: Recorded, current: str = "", **more: object) -> Entry:
     made = Entry(
         key=key("dir-a"), address=Address("set", "dir-a"), current=current or there[-1].id, batches=there
     )
-    return made._replace(**more)  # type: ignore[arg-type]
+    return made._replace(**more)  # type: ignore[arg-type]  # fields of a table
 
 
 def lock(*entries: Entry, **more: object) -> Lock:

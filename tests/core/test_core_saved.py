@@ -69,7 +69,7 @@ def changed(directory: str, **changes: object) -> Plan:
     return replace(
         BEFORE,
         actions=tuple(
-            item._replace(**changes) if item.address.directory == directory else item  # type: ignore[arg-type]
+            item._replace(**changes) if item.address.directory == directory else item  # type: ignore[arg-type]  # fields of a table
             for item in BEFORE.actions
         ),
     )

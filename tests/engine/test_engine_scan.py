@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_shelf import LATENCY, Shelf, ago
+from engine_shelf import ALL, LATENCY, Shelf, ago
 from engine_time import START
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,7 +43,15 @@ def bursts(count: int, number: int, seed: int = 3) -> list[datetime]:
 LONG_AGO = [ago(3000 * 86400 + back) for back in range(980)] + [ago(back) for back in range(20)]
 
 
-# In pages of ten: how many requests a scan takes, and how many of them one after another.
+def cost(shelf: Shelf, at_once: int = 8, listing: Listing = ALL) -> tuple[int, int]:
+    """How many requests a scan takes that finds everything, and how many of them one after another."""
+    scan = shelf.scan(at_once=at_once, listing=listing)
+    assert isinstance(scan, Pass)
+    assert scan.batches.keys() == {batch.id for batch in shelf.batches}
+    return shelf.requests, round(shelf.time.seconds / LATENCY)
+
+
+# In pages of ten.
 @pytest.mark.parametrize(
     ("times", "order", "requests", "turns"),
     [
@@ -64,11 +72,7 @@ LONG_AGO = [ago(3000 * 86400 + back) for back in range(980)] + [ago(back) for ba
 def test_o4_what_a_scan_costs(times: Sequence[datetime], order: str, requests: int, turns: int) -> None:
     shelf = Shelf(times=times, order=order, page_size=10)
 
-    scan = shelf.scan()
-
-    assert isinstance(scan, Pass)
-    assert scan.batches.keys() == {batch.id for batch in shelf.batches}
-    assert (shelf.requests, round(shelf.time.seconds / LATENCY)) == (requests, turns)
+    assert cost(shelf) == (requests, turns)
     assert shelf.most_inside <= 8
 
 
@@ -91,12 +95,8 @@ def test_o4_what_a_scan_in_place_of_a_thousand_looks_costs(
     directories = frozenset(f"dir-{number}" for number in range(1_000 - len(times)))
     about = directories.union(batch.key.directory for batch in shelf.batches)
 
-    scan = shelf.scan(at_once=16, listing=Listing(about=about))
-
     assert len(about) == 1_000
-    assert isinstance(scan, Pass)
-    assert scan.batches.keys() == {batch.id for batch in shelf.batches}
-    assert (shelf.requests, round(shelf.time.seconds / LATENCY)) == (requests, turns)
+    assert cost(shelf, at_once=16, listing=Listing(about=about)) == (requests, turns)
     assert shelf.most_inside <= 16
 
 
@@ -104,14 +104,13 @@ def test_o4_no_window_has_an_edge_that_a_service_may_have_no_name_for() -> None:
     """With many at once, windows that double would lead to the beginning of time."""
     shelf = Shelf(times=spread(1_000, YEAR), page_size=10)
     asked: list[Listing] = []
-    shelf.writer = lambda _: None
     page = shelf.list_page
 
     async def noted(listing: Listing, token: str | None) -> Page:
         asked.append(listing)
         return await page(listing, token)
 
-    shelf.list_page = noted  # type: ignore[method-assign]
+    shelf.list_page = noted  # type: ignore[method-assign]  # to hear what it is asked
 
     assert isinstance(shelf.scan(at_once=64), Pass)
 

@@ -242,7 +242,7 @@ def test_rows_that_cannot_be_those_of_a_page_are_not_believed(rows: Rows) -> Non
     shelf.make(ShelfStand(ShelfProvider).works()[0])
 
     async def read(provider: Creator) -> None:
-        with pytest.raises(UnexpectedReplyError, match="a page's rows are not those of its batches"):
+        with pytest.raises(UnexpectedReplyError, match="gave a page whose rows lack some of its batches"):
             await provider.list_page(Listing(), None)
 
     within(Kind(Leaving(shelf)), read)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from reconciler.model.intent import SendOutcome
     from reconciler.model.kind import Block, Kind, Means
-    from reconciler.model.ports import Creator, Listing, Page, Watcher
+    from reconciler.model.ports import Creator, Listing, Page, Rows, Watcher
     from reconciler.model.project import ForeignProvider
     from reconciler.model.watched import FileOutcome, JobOutcome, Watched
 
@@ -212,10 +212,8 @@ class _HeldCreator(_Held):
         page = await self._asked(self._creator.list_page(listing, token))
         for batch in page.batches:
             self._hold(batch)
-        ids, times = page.listed
-        if len(ids) != len(times) or not {batch.id for batch in page.batches}.issubset(ids):
-            # What a page leaves out would then be taken for all that there is (O5).
-            raise self._error(ValueError("a page's rows are not those of its batches, and a time for each"))
+        if page.rows is not None:
+            self._hold_rows(page, page.rows)
         return page
 
     async def get(self, batch: str) -> Batch:
@@ -280,6 +278,15 @@ class _HeldCreator(_Held):
                 f"{self._package} gave a batch of {batch.key.endpoint!r:.100}", where=self._endpoint
             )
         return batch
+
+    def _hold_rows(self, page: Page, rows: Rows) -> None:
+        """Rows tell whether a listing is whole (O5): those that lack what the page has tell nothing."""
+        ids = {batch.id for batch in page.batches}
+        if len(rows.ids) != len(rows.times) or not ids.issubset(rows.ids):
+            raise UnexpectedReplyError(
+                f"{self._package} gave a page whose rows lack some of its batches, or a time for each",
+                where=self._endpoint,
+            )
 
 
 class _HeldWatcher(_Held):

@@ -91,7 +91,7 @@ class Shelf(MutableMapping["Key", "Entry"]):
     def take(self, text: str, begin: int = 0, end: int | None = None) -> None:
         """Put the entries on the shelf that stand in a text, one a line, with commas between them.
 
-        The pattern goes through the text as a whole: to cut it into lines first takes half as much again.
+        The pattern goes through the text as a whole: to cut it into lines first takes a third as much again.
 
         Raises:
             ValueError: one of them is no entry, or two have one key. What is wrong where is for
@@ -143,14 +143,14 @@ class Shelf(MutableMapping["Key", "Entry"]):
     def __getitem__(self, key: Key) -> Entry:
         """Read an entry, the first time."""
         entry = self._entries[key]
-        return self._read(key, entry) if isinstance(entry, str) else entry
+        return self._open(key, entry) if isinstance(entry, str) else entry
 
     def get(self, key: Key, default: _T | None = None) -> Entry | _T | None:  # type: ignore[override]
         """The entry of a key, if there is one; what a mapping has for this takes three calls for each key."""
         entry = self._entries.get(key)
         if entry is None:
             return default
-        return self._read(key, entry) if isinstance(entry, str) else entry
+        return self._open(key, entry) if isinstance(entry, str) else entry
 
     def __setitem__(self, key: Key, entry: Entry) -> None:
         """Put an entry in the place of a line."""
@@ -193,11 +193,11 @@ class Shelf(MutableMapping["Key", "Entry"]):
         if self._unread:
             for key, entry in self._entries.items():
                 if isinstance(entry, str):
-                    self._read(key, entry)
+                    self._open(key, entry)
             self._unread = False
         return cast("dict[Key, Entry]", self._entries)
 
-    def _read(self, key: Key, line: str) -> Entry:
+    def _open(self, key: Key, line: str) -> Entry:
         entry = self._entries[key] = _read(key, line)
         self._kept[key] = line
         return entry

@@ -188,11 +188,16 @@ class Host:
                 raise failures[0]
 
     def _keep_at(self, name: str, work: Callable[[threading.Event], None], end: threading.Event) -> None:
-        """Do a thread's work until its end, also past a database that is locked or full for a while."""
+        """Do a thread's work until its end, also past a database that is locked or full for a while.
+
+        Raises:
+            DatabaseGoneError: there is none to wait for.
+        """
         while not end.is_set():
             try:
                 work(end)
             except (DatabaseUnusableError, sqlite3.Error) as error:
+                self._check_database(0)
                 _LOG.warning("the %s pauses: %s", name, error)
                 end.wait(_PAUSE)
 
